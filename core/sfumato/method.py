@@ -1,0 +1,222 @@
+"""The vocabulary of an edit: what is asked (Recipe, Job), what a method gets (EditRequest) and gives (Edit).
+
+Import-light: torch appears in annotations only, so the window can use this module before torch is loaded.
+"""
+
+from __future__ import annotations
+
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from sfumato.params import P, Params
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfumato.diffusion.inversion import Inversion
+    from sfumato.models.model import Model
+
+Pixels = NDArray[np.uint8]
+"""(H, W, 4) uint8, straight alpha, in the document's own colour profile."""
+Mask = NDArray[np.uint8]
+"""(H, W) uint8; 255 = may change, 0 = must not."""
+Solver = Literal["ddim", "euler_a", "dpmpp_sde", "lcm"]
+
+
+class Need(StrEnum):
+    """What a method cannot do without; the value is the word shown to people."""
+
+    IMAGE = "a picture"
+    SOURCE_PROMPT = "a source prompt"
+    TARGET_PROMPT = "a target prompt"
+    INSTRUCTION = "an instruction"
+    MASK = "a mask"
+    CONTROL_IMAGE = "a control image"
+
+
+class Recipe(BaseModel):
+    """Everything an edit is, except its pixels. It travels in layers, projects, exports and recipe files."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+    source: str = Field("", max_length=2000)
+    """What the picture shows."""
+    target: str = Field("", max_length=2000)
+    """What it should show."""
+    negative: str = Field("", max_length=2000)
+    """What to steer away from."""
+    instruction: str = Field("", max_length=2000)
+    """An instruction, for methods that take one."""
+    concepts: tuple[tuple[str, float], ...] = ()
+    """Signed concepts with their strengths."""
+    word_weights: dict[str, float] = Field(default_factory=dict)
+    """Factor on the attention of a word of the target prompt; 1 leaves it alone."""
+    inverter: str = "direct"
+    inverter_values: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    editor: str = "p2p"
+    editor_values: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    model: str = "starter"
+    """A model's name in the catalogue, or the path of a diffusers folder."""
+    seed: int = Field(0, ge=0, lt=2**63)
+    steps: int = Field(50, ge=1, le=1000)
+    guidance: float = Field(5.0, ge=0, le=50)
+    """Classifier-free guidance w: 1 is the conditional model alone."""
+    start: float = Field(0.0, ge=0, lt=1)
+    """Share of the steps to skip from the noisiest end."""
+    solver: Solver = "ddim"
+    eta: float = Field(0.0, ge=0, le=1)
+    """Fresh noise per step: 0 is DDIM, 1 is DDPM."""
+    size: tuple[int, int] | None = None
+    """(width, height) in pixels for pictures made from words alone; the model's own size if absent."""
+    candidates: int = Field(1, ge=1, le=16)
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Job:
+    """One thing to do, as plain data: it crosses from the window to the engine and shares nothing.
+
+    The editor's name "invert" is reserved: `task="invert"` only inverts and reports.
+    """
+
+    recipe: Recipe
+    task: Literal["edit", "invert"] = "edit"
+    image: Pixels | None = None
+    profile: bytes | None = None
+    """ICC profile of `image`; None means sRGB."""
+    mask: Mask | None = None
+    control_images: Mapping[str, Pixels] = field(default_factory=dict)
+    id: str = field(default_factory=_new_id)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class EditRequest(Generic[P]):
+    """What one method is asked to do, at the model's size. Shapes: H, W pixels; h, w latent cells; C channels."""
+
+    image: Tensor | None
+    """(1, 3, H, W) in [-1, 1], or None when a picture is made from words."""
+    x0: Tensor | None
+    """(1, C, h, w): the VAE's mean of `image`, scaled."""
+    pixel_mask: Tensor | None
+    """(1, 1, H, W) in [0, 1]; 1 = may change."""
+    latent_mask: Tensor | None
+    """(1, 1, h, w) in {0, 1}."""
+    control_images: Mapping[str, Tensor]
+    latent_shape: tuple[int, int, int, int]
+    source: str
+    target: str
+    negative: str
+    instruction: str
+    concepts: tuple[tuple[str, float], ...]
+    word_weights: Mapping[str, float]
+    guidance: float
+    start: float
+    steps: int
+    seed: int
+    solver: Solver
+    eta: float
+    candidates: int
+    params: P
+    noise: Tensor | None = None
+    """(1, C, h, w): use this noise instead of drawing it from the seed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """One step of long work. `preview` is x̂0 of the picture in the making, (1, C, h, w), or None."""
+
+    step: int
+    total: int
+    stage: str
+    preview: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Edit:
+    """What an editor returns."""
+
+    latents: Tensor
+    """(n, C, h, w): the candidates."""
+    source: Tensor | None = None
+    """(1, C, h, w): the source row at the end, if the method ran one."""
+    mask: Tensor | None = None
+    """(1, 1, h, w) in [0, 1]: where the method itself decided to change the picture."""
+    notes: tuple[str, ...] = ()
+    """Sentences for the person: what was decided on their behalf."""
+
+
+Steps = Generator[Progress, None, None]
+
+
+class Method(ABC, Generic[P]):
+    """What inverters and editors share. Class attributes describe the method to people and to forms."""
+
+    name: ClassVar[str]
+    """Goes into files and never changes."""
+    title: ClassVar[str]
+    summary: ClassVar[str]
+    """One line, in words a photographer understands."""
+    paper: ClassVar[str] = ""
+    version: ClassVar[int] = 1
+    """Raise it when the result changes, so that kept inversions are not mistaken for new ones."""
+    params: ClassVar[type[Params]] = Params
+    needs: ClassVar[frozenset[Need]] = frozenset()
+    abilities: ClassVar[frozenset[str]] = frozenset()
+    """What the model must be able to do (`sfumato.models.model.ABILITIES`)."""
+
+
+class Inverter(Method[P]):
+    """A way to turn a picture into latents."""
+
+    depends_on: ClassVar[frozenset[Literal["guidance", "seed", "negative"]]] = frozenset()
+    """Which of these the result depends on; they become part of the key under which it is kept."""
+
+    @abstractmethod
+    def invert(self, request: EditRequest[P], model: Model) -> Generator[Progress, None, Inversion]:
+        """Yield progress; return the inversion of `request.x0` under `request.source`."""
+
+
+class Editor(Method[P]):
+    """A way to edit."""
+
+    inversion: ClassVar[Literal["none", "optional", "required"]] = "required"
+    uses: ClassVar[frozenset[Literal["trajectory", "context", "noise", "pin"]]] = frozenset()
+    """What of an inversion it makes use of."""
+
+    def prompt_to_invert(self, request: EditRequest[P]) -> str:
+        """The prompt to invert with; the source prompt unless a method knows better."""
+        return request.source
+
+    @abstractmethod
+    def edit(
+        self, request: EditRequest[P], inversion: Inversion | None, model: Model
+    ) -> Generator[Progress, None, Edit]:
+        """Yield progress; return the edited latents."""
+
+
+@dataclass(frozen=True)
+class MethodInfo:
+    """A method described in plain data, for the window and the command line."""
+
+    kind: Literal["inverter", "editor"]
+    name: str
+    title: str
+    summary: str
+    paper: str
+    needs: frozenset[Need]
+    abilities: frozenset[str]
+    controls: tuple[Any, ...]
+    inversion: Literal["none", "optional", "required"] = "none"
+    origin: str = ""
+    """The package it came from, with its version."""
