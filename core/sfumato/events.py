@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sfumato.errors import SfumatoError
-from sfumato.method import MethodInfo, Pixels
+from sfumato.method import Ability, MethodInfo, Pixels
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class ModelInfo:
     """Side of the square, in pixels, it was trained at."""
     multiple: int
     """Width and height must be multiples of this many pixels."""
-    abilities: frozenset[str]
+    abilities: frozenset[Ability]
     note: str = ""
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from sfumato.params import P, Params
+from sfumato.params import Control, P, Params
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,6 +40,14 @@ class Need(StrEnum):
     INSTRUCTION = "an instruction"
     MASK = "a mask"
     CONTROL_IMAGE = "a control image"
+
+
+class Ability(StrEnum):
+    """What a method asks of a model; the value completes "needs a model ..."."""
+
+    PROMPTS = "that follows prompts"
+    ATTENTION = "with attention between words and picture"
+    INVERSION = "of many small steps (not a turbo or LCM model)"
 
 
 class Recipe(BaseModel):
@@ -102,7 +110,7 @@ class Job:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class EditRequest(Generic[P]):
-    """What one method is asked to do, at the model's size. Shapes: H, W pixels; h, w latent cells; C channels."""
+    """What one method is asked to do, at the model's size: H, W pixels; h, w latent cells; C channels."""
 
     image: Tensor | None
     """(1, 3, H, W) in [-1, 1], or None when a picture is made from words."""
@@ -172,8 +180,8 @@ class Method(ABC, Generic[P]):
     """Raise it when the result changes, so that kept inversions are not mistaken for new ones."""
     params: ClassVar[type[Params]] = Params
     needs: ClassVar[frozenset[Need]] = frozenset()
-    abilities: ClassVar[frozenset[str]] = frozenset()
-    """What the model must be able to do (`sfumato.models.model.ABILITIES`)."""
+    abilities: ClassVar[frozenset[Ability]] = frozenset()
+    """What the model must be able to do."""
 
 
 class Inverter(Method[P]):
@@ -215,8 +223,8 @@ class MethodInfo:
     summary: str
     paper: str
     needs: frozenset[Need]
-    abilities: frozenset[str]
-    controls: tuple[Any, ...]
+    abilities: frozenset[Ability]
+    controls: tuple[Control, ...]
     inversion: Literal["none", "optional", "required"] = "none"
     origin: str = ""
     """The package it came from, with its version."""

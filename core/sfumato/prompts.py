@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Literal
@@ -40,10 +39,11 @@ def compare(source: str, target: str) -> tuple[Piece, ...]:
     """Align two prompts word by word (case is ignored), in order."""
     a = [word.text.lower() for word in words(source)]
     b = [word.text.lower() for word in words(target)]
-    return tuple(_pieces(SequenceMatcher(a=a, b=b, autojunk=False).get_opcodes()))
-
-
-def _pieces(opcodes: list[tuple[Literal["replace", "delete", "insert", "equal"], int, int, int, int]]) -> Iterator[Piece]:
-    names: dict[str, Change] = {"equal": "kept", "replace": "replaced", "insert": "added", "delete": "removed"}
-    for tag, a0, a1, b0, b1 in opcodes:
-        yield Piece(names[tag], (a0, a1), (b0, b1))
+    names: dict[str, Change] = {
+        "equal": "kept",
+        "replace": "replaced",
+        "insert": "added",
+        "delete": "removed",
+    }
+    opcodes = SequenceMatcher(a=a, b=b, autojunk=False).get_opcodes()
+    return tuple(Piece(names[tag], (a0, a1), (b0, b1)) for tag, a0, a1, b0, b1 in opcodes)

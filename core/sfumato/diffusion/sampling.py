@@ -1,0 +1,172 @@
+"""Branches of one picture on their way down the grid together. Nobody re-implements the step.
+
+for state in sample(model, [source, target], inversion.grid, plan=plan):
+    state.latents["tgt"] = ...            # a method may change what it likes, then asks for the next
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from sfumato.diffusion.attention import Plan
+from sfumato.diffusion.blending import Keep
+from sfumato.diffusion.denoiser import Combine, Row, guided
+from sfumato.diffusion.inversion import Inversion
+from sfumato.diffusion.schedule import Grid
+from sfumato.diffusion.solvers import Noise, solver
+from sfumato.diffusion.text import Text
+from sfumato.method import EditRequest, Progress
+from sfumato.method import Solver as SolverName
+
+if TYPE_CHECKING:
+    from sfumato.models.model import Model
+
+
+@dataclass(frozen=True, eq=False)
+class Branch:
+    """A latent and the rows that decide where it goes.
+
+    A pinned branch is assigned to a trajectory after each step; its rows are computed only while a hook reads
+    them. With `as_inverted` they look at the next level's latent, which repeats the inversion's own network
+    call, so that a hook sees the maps of the inversion pass without any of them having been stored.
+    """
+
+    name: str
+    latent: Tensor
+    rows: tuple[Row, ...]
+    combine: Combine
+    noise: Noise
+    pin: Tensor | None = None
+    as_inverted: bool = False
+
+    def seen(self, x: Tensor, i: int) -> Tensor:
+        """What the network is shown at step i."""
+        return self.pin[i + 1 : i + 2] if self.as_inverted and self.pin is not None else x
+
+
+@dataclass
+class StepState:
+    """After step i: where every branch is now. `latents` may be changed before the next step."""
+
+    i: int
+    latents: dict[str, Tensor]
+    x0hat: dict[str, Tensor]
+
+
+def fresh_noise(seed: int, shape: Sequence[int]) -> Noise:
+    """N(0, I) drawn on the CPU from its own generator, so that every device gives the same picture."""
+    generator = torch.Generator("cpu").manual_seed(seed)
+    return lambda: torch.randn(*shape, generator=generator)
+
+
+def branch(
+    name: str, latent: Tensor, texts: tuple[Text | Sequence[Tensor], Text], w: float, seed: int = 0
+) -> Branch:
+    """A branch under classifier-free guidance; `texts` = (unconditional, conditional). w = 1 needs one row only."""
+    uncond, cond = Row(f"{name}.u", texts[0]), Row(f"{name}.c", texts[1])
+    noise = fresh_noise(seed, latent.shape)
+    if w == 1:
+        return Branch(name, latent, (cond,), lambda eps: eps[cond.name], noise)
+    return Branch(name, latent, (uncond, cond), guided(uncond.name, cond.name, w), noise)
+
+
+def inverted_branch(
+    model: Model, request: EditRequest, inversion: Inversion, name: str, prompt: str
+) -> Branch:
+    """A branch that starts from an inversion, with the per-step unconditional text the inversion brings."""
+    uncond = (
+        model.text(request.negative) if inversion.context is None else inversion.context.unsqueeze(1).unbind()
+    )
+    latent = inversion.at(skipped(request.start, inversion.grid))
+    return branch(name, latent, (uncond, model.text(prompt)), request.guidance, request.seed)
+
+
+def skipped(share: float, grid: Grid) -> int:
+    """How many of the noisiest steps to skip."""
+    return int(share * grid.steps)
+
+
+def kept_outside(model: Model, request: EditRequest, inversion: Inversion) -> Keep | None:
+    """What holds an edit to its source outside the request's mask; None without a mask."""
+    if request.latent_mask is None:
+        return None
+    noise = fresh_noise(request.seed, inversion.x0.shape)
+    return Keep(
+        request.latent_mask, inversion.x0, model.schedule, inversion.grid, noise, inversion.trajectory
+    )
+
+
+def sample(
+    model: Model,
+    branches: Sequence[Branch],
+    grid: Grid,
+    *,
+    start: int = 0,
+    plan: Plan | None = None,
+    solver_name: SolverName = "ddim",
+    eta: float = 0.0,
+    noise_maps: Tensor | None = None,
+    keep: Keep | None = None,
+) -> Iterator[StepState]:
+    """Take all branches from grid level `start` to the end, yielding after each step.
+
+    Every step is one network call over the rows somebody needs. `noise_maps` (S, C, h, w) replace fresh noise;
+    `keep` holds unpinned branches to the source outside a mask, at each step's own level.
+    """
+    steppers = {each.name: solver(solver_name, model.schedule, grid, eta) for each in branches}
+    state = StepState(start - 1, {each.name: each.latent for each in branches}, {})
+    for i in range(start, grid.steps):
+        level = grid.levels[i]
+        eps = model.denoiser(_needed(branches, state, i, plan), level, plan=plan, step=i)
+        latents, x0hat = {}, {}
+        for each in branches:
+            if each.pin is not None:
+                latents[each.name] = each.pin[i + 1 : i + 2]
+                continue
+            x, e = state.latents[each.name], each.combine(eps)
+            noise = each.noise if noise_maps is None else _replay(noise_maps, i)
+            x0hat[each.name] = model.schedule.x0hat(x, e, level)
+            moved = steppers[each.name].step(x, e, i, noise)
+            latents[each.name] = moved if keep is None else keep(moved, i + 1)
+        state = StepState(i, latents, x0hat)
+        yield state
+
+
+def _replay(noise_maps: Tensor, i: int) -> Noise:
+    return lambda: noise_maps[i : i + 1]
+
+
+def _needed(
+    branches: Sequence[Branch], state: StepState, i: int, plan: Plan | None
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """The rows of this step: all of a free branch, of a pinned one what a hook reads; unconditional rows first."""
+    read = plan.reads(i) if plan else frozenset()
+    wanted = [
+        (position, row, each)
+        for each in branches
+        for position, row in enumerate(reversed(each.rows))
+        if each.pin is None or row.name in read
+    ]
+    wanted.sort(key=lambda entry: -entry[0])
+    return {row.name: (each.seen(state.latents[each.name], i), row.embeddings(i)) for _, row, each in wanted}
+
+
+def shown(
+    states: Iterator[StepState],
+    name: str,
+    grid: Grid,
+    change: Callable[[StepState], None] | None = None,
+) -> Generator[Progress, None, StepState]:
+    """Walk `states`, letting `change` adjust each, and report x̂_0 of branch `name`. Returns the last state."""
+    state = None
+    for state in states:
+        if change is not None:
+            change(state)
+        yield Progress(state.i + 1, grid.steps, "Editing", state.x0hat.get(name))
+    assert state is not None, "a grid has at least one step"
+    return state

@@ -1,0 +1,108 @@
+"""Noise levels, the timestep grid, and the DDIM move. Scalars are Python floats (float64).
+
+Song, Meng, Ermon: Denoising Diffusion Implicit Models, 2021, equations 9, 12 and 16.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from sfumato.errors import ModelError
+
+CLEAN = -1
+"""The level at which ᾱ is exactly 1. No model has seen it; grids end at level 0 unless told otherwise."""
+
+Prediction = Literal["epsilon", "v_prediction"]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The levels a picture passes on its way: `levels[0]` the noisiest, `levels[-1]` the end level.
+
+    Step i goes from levels[i] to levels[i + 1] and shows the network timestep levels[i].
+    """
+
+    levels: tuple[int, ...]
+
+    @property
+    def steps(self) -> int:
+        return len(self.levels) - 1
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """ᾱ of every training timestep, and what the network was trained to predict."""
+
+    alpha_bar: tuple[float, ...]
+    prediction: Prediction = "epsilon"
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Schedule:
+        """Read a diffusers `scheduler_config.json`.
+
+        Raises `ModelError` for a noise schedule or prediction type the engine does not know.
+        """
+        prediction = config.get("prediction_type", "epsilon")
+        if prediction not in ("epsilon", "v_prediction"):
+            raise ModelError(f"The model predicts '{prediction}', which this version cannot use.")
+        betas = _betas(config)
+        return cls(tuple((1 - betas).cumprod(0).tolist()), prediction)
+
+    def a(self, level: int) -> float:
+        """ᾱ at a level."""
+        return 1.0 if level == CLEAN else self.alpha_bar[level]
+
+    def grid(self, steps: int, *, end: int = 0) -> Grid:
+        """`steps` levels spread over the schedule, one above the end level so that no step is idle.
+
+        Equals diffusers' "leading" spacing with `steps_offset=1` where `steps` divides the schedule.
+        """
+        length = len(self.alpha_bar)
+        climbing = (i * length // steps + 1 for i in range(steps))
+        return Grid((*sorted((t for t in climbing if t < length), reverse=True), end))
+
+    def noised(self, x0: Tensor, noise: Tensor, level: int) -> Tensor:
+        """√ᾱ x_0 + √(1-ᾱ) ε: the picture at a level."""
+        a = self.a(level)
+        return sqrt(a) * x0 + sqrt(1 - a) * noise
+
+    def x0hat(self, x: Tensor, eps: Tensor, level: int) -> Tensor:
+        """(x - √(1-ᾱ) ε) / √ᾱ: the picture the network has in mind."""
+        a = self.a(level)
+        return (x - sqrt(1 - a) * eps) / sqrt(a)
+
+    def move(self, x: Tensor, eps: Tensor, here: int, there: int) -> Tensor:
+        """D(x, ε; a→b) = √b x̂_0 + √(1-b) ε: one deterministic DDIM move, in either direction."""
+        b = self.a(there)
+        return sqrt(b) * self.x0hat(x, eps, here) + sqrt(1 - b) * eps
+
+    def sigma(self, here: int, there: int, eta: float) -> float:
+        """σ_t(η): the share of fresh noise of a step; η = 1 is the posterior of the grid (DDPM)."""
+        a, b = self.a(here), self.a(there)
+        return eta * sqrt((1 - b) / (1 - a) * (1 - a / b))
+
+    def epsilon(self, output: Tensor, x: Tensor, level: int) -> Tensor:
+        """The noise the network means, whatever it predicts: ε = √ᾱ v + √(1-ᾱ) x for v-prediction."""
+        if self.prediction == "epsilon":
+            return output
+        a = self.a(level)
+        return sqrt(a) * output + sqrt(1 - a) * x
+
+
+def _betas(config: Mapping[str, Any]) -> Tensor:
+    count = int(config.get("num_train_timesteps", 1000))
+    low, high = float(config.get("beta_start", 1e-4)), float(config.get("beta_end", 0.02))
+    kind = config.get("beta_schedule", "linear")
+    if trained := config.get("trained_betas"):
+        return torch.tensor(trained, dtype=torch.float64)
+    if kind == "linear":
+        return torch.linspace(low, high, count, dtype=torch.float64)
+    if kind == "scaled_linear":
+        return torch.linspace(sqrt(low), sqrt(high), count, dtype=torch.float64) ** 2
+    raise ModelError(f"The model's noise schedule '{kind}' is not one this version knows.")

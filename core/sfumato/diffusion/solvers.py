@@ -1,0 +1,81 @@
+"""How to go from one level to the next, given the noise the network sees. All solvers behind one call.
+
+    x_prev = solver(Step(x, eps, i), noise)
+
+`euler_a` (Karras et al. 2022, algorithm 2 without churn, ancestral) is the DDIM step with η = 1 written in
+other coordinates: with x/√ᾱ and σ = √((1-ᾱ)/ᾱ), its σ_up equals σ_t(1)/√ᾱ_prev. So one formula serves both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import exp, log, sqrt
+
+from torch import Tensor
+
+from sfumato.diffusion.schedule import CLEAN, Grid, Schedule
+from sfumato.method import Solver as SolverName
+
+Noise = Callable[[], Tensor]
+"""Draws N(0, I) of the latent's shape; called only by steps that use it."""
+
+
+class Solver:
+    """One picture's way down a grid. Multistep solvers remember the last x̂_0; make one per branch."""
+
+    def __init__(self, schedule: Schedule, grid: Grid, eta: float) -> None:
+        self.schedule, self.grid, self.eta = schedule, grid, eta
+
+    def step(self, x: Tensor, eps: Tensor, i: int, noise: Noise) -> Tensor:
+        """x at levels[i + 1] from x and ε at levels[i]; shapes (1, C, h, w)."""
+        here, there = self.grid.levels[i], self.grid.levels[i + 1]
+        sigma = self.schedule.sigma(here, there, self.eta)
+        b = self.schedule.a(there)
+        mean = sqrt(b) * self.schedule.x0hat(x, eps, here) + sqrt(max(1 - b - sigma**2, 0.0)) * eps
+        return mean if sigma == 0 else mean + sigma * noise()
+
+
+class DpmSolverSde(Solver):
+    """Second-order multistep SDE-DPM-Solver++ (Lu et al. 2022, appendix; midpoint form)."""
+
+    _last: tuple[Tensor, float] | None = None
+
+    def step(self, x: Tensor, eps: Tensor, i: int, noise: Noise) -> Tensor:
+        here, there = self.grid.levels[i], self.grid.levels[i + 1]
+        a, b = self.schedule.a(here), self.schedule.a(there)
+        D0 = self.schedule.x0hat(x, eps, here)
+        if there == CLEAN:
+            return D0
+        h = self._lambda(b) - self._lambda(a)
+        D = D0
+        if self._last is not None and i + 1 < self.grid.steps:
+            D1, h_last = self._last
+            D = D0 + h / (2 * h_last) * (D0 - D1)
+        self._last = (D0, h)
+        shrink = 1 - exp(-2 * h)
+        mean = sqrt((1 - b) / (1 - a)) * exp(-h) * x + sqrt(b) * shrink * D
+        return mean + sqrt(1 - b) * sqrt(shrink) * noise()
+
+    @staticmethod
+    def _lambda(a: float) -> float:
+        return 0.5 * log(a / (1 - a))
+
+
+class Lcm(Solver):
+    """Latent consistency sampling (Luo et al. 2023, algorithm 1): jump to x̂_0, noise again."""
+
+    def step(self, x: Tensor, eps: Tensor, i: int, noise: Noise) -> Tensor:
+        here, there = self.grid.levels[i], self.grid.levels[i + 1]
+        scaled = 10.0 * here
+        c_skip, c_out = 0.25 / (scaled**2 + 0.25), scaled / sqrt(scaled**2 + 0.25)
+        x0 = c_out * self.schedule.x0hat(x, eps, here) + c_skip * x
+        return x0 if i + 1 == self.grid.steps else self.schedule.noised(x0, noise(), there)
+
+
+def solver(name: SolverName, schedule: Schedule, grid: Grid, eta: float) -> Solver:
+    """The solver of that name; `eta` matters to "ddim" only."""
+    if name == "ddim":
+        return Solver(schedule, grid, eta)
+    if name == "euler_a":
+        return Solver(schedule, grid, eta=1.0)
+    return {"dpmpp_sde": DpmSolverSde, "lcm": Lcm}[name](schedule, grid, eta)

@@ -1,0 +1,67 @@
+"""SDEdit: noise the picture part of the way, then denoise it under the new prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+
+from sfumato.diffusion.blending import Keep
+from sfumato.diffusion.inversion import Inversion
+from sfumato.diffusion.sampling import branch, fresh_noise, sample, shown
+from sfumato.hookspecs import hookimpl
+from sfumato.method import Ability, Edit, EditRequest, Editor, Need, Progress
+from sfumato.models.model import Model
+from sfumato.params import Hint, Params
+
+
+class StrengthParams(Params):
+    strength: Annotated[float, Field(ge=0, le=1), Hint("Strength", unit="share of noise")] = 0.6
+    """How much of the picture is given up to noise. Low keeps the picture, high follows the words."""
+
+
+class DdimNaive(Editor[StrengthParams]):
+    """Start at √ᾱ x_0 + √(1-ᾱ) ε, `strength` of the way up, and sample (Meng et al. 2022, algorithm 1)."""
+
+    name = "ddim_naive"
+    title = "Noise and denoise (SDEdit)"
+    summary = "No inversion: adds noise and paints the picture anew under the new words."
+    paper = "https://arxiv.org/abs/2108.01073"
+    params = StrengthParams
+    needs = frozenset({Need.IMAGE, Need.TARGET_PROMPT})
+    abilities = frozenset({Ability.PROMPTS})
+    inversion = "none"
+
+    def edit(
+        self, request: EditRequest[StrengthParams], inversion: Inversion | None, model: Model
+    ) -> Generator[Progress, None, Edit]:
+        x0, grid = request.x0, model.schedule.grid(request.steps)
+        assert x0 is not None
+        start = grid.steps - int(request.params.strength * grid.steps)
+        if start == grid.steps:
+            return Edit(
+                latents=x0, notes=("At this strength not one step is run: the picture is as it was.",)
+            )
+        texts = model.text(request.negative), model.text(request.target)
+        names = [f"tgt{k}" for k in range(request.candidates)]
+        branches = []
+        for k, name in enumerate(names):
+            eps = request.noise if request.noise is not None else fresh_noise(request.seed + k, x0.shape)()
+            noised = model.schedule.noised(x0, eps, grid.levels[start])
+            branches.append(branch(name, noised, texts, request.guidance, request.seed + k + 1_000_003))
+        keep = None
+        if request.latent_mask is not None:
+            noise = fresh_noise(request.seed, x0.shape)
+            keep = Keep(request.latent_mask, x0, model.schedule, grid, noise)
+        states = sample(
+            model, branches, grid, start=start, solver_name=request.solver, eta=request.eta, keep=keep
+        )
+        last = yield from shown(states, names[0], grid)
+        return Edit(latents=torch.cat([last.latents[name] for name in names]))
+
+
+@hookimpl
+def register_editors() -> Sequence[Editor[Any]]:
+    return [DdimNaive()]

@@ -1,0 +1,173 @@
+"""Prompt-to-Prompt: the new words look where the old ones looked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from torch import Tensor
+
+from sfumato.diffusion.attention import Hook, MapStore, Plan, Probabilities, map_sites, self_sites
+from sfumato.diffusion.blending import LocalBlend
+from sfumato.diffusion.inversion import Inversion
+from sfumato.diffusion.sampling import inverted_branch, kept_outside, sample, shown, skipped
+from sfumato.diffusion.text import Text, changed_words, equalizer, refinement, replacement
+from sfumato.errors import MethodError
+from sfumato.hookspecs import hookimpl
+from sfumato.method import Ability, Edit, EditRequest, Editor, Need, Progress
+from sfumato.models.model import Model
+from sfumato.params import Hint, Params
+
+
+class P2PParams(Params):
+    edit: Annotated[Literal["auto", "replace", "refine"], Field(), Hint("Kind of edit")] = "auto"
+    """Replace gives a new word the old word's place; refine also takes added and removed words. Auto replaces
+    when both prompts have the same number of words."""
+    cross_steps: Annotated[float, Field(ge=0, le=1), Hint("Keep the layout", unit="share of steps")] = 0.8
+    """How long words attend where the source's words attended. Shorter allows larger changes of shape."""
+    self_steps: Annotated[float, Field(ge=0, le=1), Hint("Keep the shapes", unit="share of steps")] = 0.4
+    """How long the picture's own structure is taken from the source. Shorter allows new outlines."""
+    local: Annotated[Literal["off", "changed words", "chosen words"], Field(), Hint("Change only near")] = (
+        "off"
+    )
+    """Let only the area where these words attend change; everything else is held to the source."""
+    local_source: Annotated[str, Field(max_length=200), Hint("Words in the source", advanced=True)] = ""
+    """For 'chosen words': words of the source prompt, separated by blanks."""
+    local_target: Annotated[str, Field(max_length=200), Hint("Words in the target", advanced=True)] = ""
+    """For 'chosen words': words of the target prompt, separated by blanks."""
+    threshold: Annotated[float, Field(ge=0, le=1), Hint("Area threshold", advanced=True)] = 0.3
+    """How strongly a spot must attend to the words to count, relative to the strongest spot."""
+    local_start: Annotated[
+        float, Field(ge=0, le=1), Hint("Area from", unit="share of steps", advanced=True)
+    ] = 0.2
+    """When the area begins to hold; earlier maps are too vague."""
+    maps_from: Annotated[
+        Literal["source row", "inversion pass"], Field(), Hint("Maps from", advanced=True)
+    ] = "source row"
+    """Take the source's attention while it is sampled again, or as it was during the inversion."""
+    self_limit: Annotated[
+        int, Field(ge=1, le=128), Hint("Shapes up to", unit="tokens a side", advanced=True)
+    ] = 32
+    """Largest attention map whose structure is taken from the source."""
+    official_suffix: Annotated[bool, Field(), Hint("Published word alignment", advanced=True)] = False
+    """Align words behind a changed word as the published code does, even where that is off by a token."""
+
+
+class PromptToPrompt(Editor[P2PParams]):
+    """Hertz et al.: Prompt-to-Prompt Image Editing with Cross-Attention Control, 2022, algorithm 1.
+
+    Rows: src.u, tgt.u, src.c, tgt.c; only the conditional half is controlled, V is never replaced. With a pinned
+    source (direct inversion) src.u is not computed, and src.c only while its maps are read.
+    """
+
+    name = "p2p"
+    title = "Prompt-to-Prompt"
+    summary = (
+        "Swaps, adds or weighs words and keeps the composition: new words look where the old ones looked."
+    )
+    paper = "https://arxiv.org/abs/2208.01626"
+    params = P2PParams
+    needs = frozenset({Need.IMAGE, Need.SOURCE_PROMPT, Need.TARGET_PROMPT})
+    abilities = frozenset({Ability.PROMPTS, Ability.ATTENTION})
+    uses = frozenset({"trajectory", "context", "noise", "pin"})
+
+    def edit(
+        self, request: EditRequest[P2PParams], inversion: Inversion | None, model: Model
+    ) -> Generator[Progress, None, Edit]:
+        assert inversion is not None
+        grid = inversion.grid
+        control = Control(request, model, grid.steps)
+        branches = [inverted_branch(model, request, inversion, "tgt", request.target)]
+        if control.plan.wanted:
+            as_inverted = request.params.maps_from == "inversion pass"
+            source = inverted_branch(model, request, inversion, "src", request.source)
+            pin = inversion.trajectory if inversion.pin or as_inverted else None
+            branches.insert(0, replace(source, pin=pin, as_inverted=as_inverted))
+        states = sample(
+            model,
+            branches,
+            grid,
+            start=skipped(request.start, grid),
+            plan=control.plan,
+            solver_name=request.solver,
+            eta=request.eta,
+            noise_maps=inversion.noise,
+            keep=kept_outside(model, request, grid, inversion.trajectory),
+        )
+        last = yield from shown(states, "tgt", grid, control.blend)
+        if control.plan.wanted and not control.plan.acted:
+            raise MethodError(
+                "Prompt-to-Prompt found no attention layer of this model to act on.",
+                kept="Your picture is unchanged.",
+                advice="Choose another method for this model.",
+            )
+        return Edit(latents=last.latents["tgt"], source=last.latents.get("src"), notes=control.notes)
+
+
+class Control:
+    """What Prompt-to-Prompt does to attention for one request, as a plan, and its local blend."""
+
+    def __init__(self, request: EditRequest[P2PParams], model: Model, steps: int) -> None:
+        p = request.params
+        self.source, self.target = model.text(request.source), model.text(request.target)
+        first = int(request.start * steps)
+        cross = range(first, min(first + int(p.cross_steps * (steps + 1)), steps))
+        structure = range(first, min(first + int(p.self_steps * steps), steps))
+        shape = request.latent_shape
+        crosses = frozenset(site for site in model.sites if site.kind == "cross")
+        selves = frozenset(self_sites(model.sites, shape, p.self_limit**2))
+        rows = ("src.c", "tgt.c")
+        hooks = [
+            Hook(crosses, cross, rows, self._cross(p, equalizer(self.target, request.word_weights))),
+            Hook(selves, structure, rows, lambda probabilities, *_: {"tgt.c": probabilities["src.c"]}),
+        ]
+        self.blend: LocalBlend | None = None
+        words = self._local_words(p, request)
+        if words is not None:
+            maps = MapStore()
+            hooks.append(maps.hook(map_sites(model.sites, shape), range(first, steps), rows))
+            tokens = (
+                tuple(k for word in each for k in text.tokens_of(word))
+                for each, text in zip(words, (self.source, self.target), strict=True)
+            )
+            self.blend = LocalBlend(maps, *tokens, p.threshold, first + int(p.local_start * steps) + 1)
+        self.plan = Plan(tuple(hooks))
+        idle = bool(set(request.word_weights.values()) - {1.0}) and not cross
+        self.notes = ("Word weights act while the layout is kept; that is 0 steps now.",) if idle else ()
+
+    def _cross(self, p: P2PParams, q: Tensor) -> Callable[..., Probabilities]:
+        """f(A_s, A_t) · q with f = A_s M (replace) or A_s[m] e + A_t (1 - e) (refine)."""
+        if p.edit == "replace" or (p.edit == "auto" and same_length(self.source, self.target)):
+            M = replacement(self.source, self.target, official_suffix=p.official_suffix)
+            return lambda A, *_: {"tgt.c": A["src.c"] @ M.to(A["src.c"]) * q.to(A["src.c"])}
+        align = refinement(self.source, self.target)
+
+        def refine(A: Probabilities, *_: object) -> Probabilities:
+            A_s, A_t = A["src.c"], A["tgt.c"]
+            e = align.e.to(A_t)
+            return {"tgt.c": (A_s[..., align.m] * e + A_t * (1 - e)) * q.to(A_t)}
+
+        return refine
+
+    def _local_words(
+        self, p: P2PParams, request: EditRequest[P2PParams]
+    ) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+        """(source words, target words) whose area may change; None for the whole picture."""
+        if p.local == "changed words":
+            words = changed_words(request.source, request.target)
+        elif p.local == "chosen words":
+            words = tuple(p.local_source.split()), tuple(p.local_target.split())
+        else:
+            return None
+        return words if any(words) else None
+
+
+def same_length(source: Text, target: Text) -> bool:
+    return len(source.spans) == len(target.spans)
+
+
+@hookimpl
+def register_editors() -> Sequence[Editor[Any]]:
+    return [PromptToPrompt()]
