@@ -1,7 +1,7 @@
 """Declare a method's parameters once; its form, command-line flags and file format follow.
 
-    class P2PParams(Params):
-        cross_steps: Annotated[float, Field(ge=0, le=1), Hint("Cross-attention", unit="share of steps")] = 0.8
+class P2PParams(Params):
+    cross_steps: Annotated[float, Field(ge=0, le=1), Hint("Cross-attention", unit="share of steps")] = 0.8
 """
 
 from __future__ import annotations

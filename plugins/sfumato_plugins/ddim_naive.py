@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Annotated, Any
 
-import torch
 from pydantic import Field
 
-from sfumato.diffusion.blending import Keep
 from sfumato.diffusion.inversion import Inversion
-from sfumato.diffusion.sampling import branch, fresh_noise, sample, shown
+from sfumato.diffusion.sampling import candidates, kept_outside, sample, shown
 from sfumato.hookspecs import hookimpl
 from sfumato.method import Ability, Edit, EditRequest, Editor, Need, Progress
 from sfumato.models.model import Model
@@ -44,22 +42,19 @@ class DdimNaive(Editor[StrengthParams]):
             return Edit(
                 latents=x0, notes=("At this strength not one step is run: the picture is as it was.",)
             )
-        texts = model.text(request.negative), model.text(request.target)
-        names = [f"tgt{k}" for k in range(request.candidates)]
-        branches = []
-        for k, name in enumerate(names):
-            eps = request.noise if request.noise is not None else fresh_noise(request.seed + k, x0.shape)()
-            noised = model.schedule.noised(x0, eps, grid.levels[start])
-            branches.append(branch(name, noised, texts, request.guidance, request.seed + k + 1_000_003))
-        keep = None
-        if request.latent_mask is not None:
-            noise = fresh_noise(request.seed, x0.shape)
-            keep = Keep(request.latent_mask, x0, model.schedule, grid, noise)
+        level = grid.levels[start]
+        branches = candidates(model, request, lambda eps: model.schedule.noised(x0, eps, level))
         states = sample(
-            model, branches, grid, start=start, solver_name=request.solver, eta=request.eta, keep=keep
+            model,
+            branches,
+            grid,
+            start=start,
+            solver_name=request.solver,
+            eta=request.eta,
+            keep=kept_outside(model, request, grid),
         )
-        last = yield from shown(states, names[0], grid)
-        return Edit(latents=torch.cat([last.latents[name] for name in names]))
+        last = yield from shown(states, branches[0].name, grid)
+        return Edit(latents=last.stacked(branches))
 
 
 @hookimpl

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Any
 
-import torch
-
 from sfumato.diffusion.inversion import Inversion
-from sfumato.diffusion.sampling import branch, fresh_noise, sample, shown
+from sfumato.diffusion.sampling import candidates, sample, shown
 from sfumato.hookspecs import hookimpl
 from sfumato.method import Ability, Edit, EditRequest, Editor, Need, Progress
 from sfumato.models.model import Model
@@ -30,15 +28,10 @@ class Generate(Editor[Params]):
         self, request: EditRequest[Params], inversion: Inversion | None, model: Model
     ) -> Generator[Progress, None, Edit]:
         grid = model.schedule.grid(request.steps)
-        texts = model.text(request.negative), model.text(request.target)
-        names = [f"tgt{k}" for k in range(request.candidates)]
-        branches = []
-        for k, name in enumerate(names):
-            x_T = fresh_noise(request.seed + k, request.latent_shape)()
-            branches.append(branch(name, x_T, texts, request.guidance, request.seed + k + 1_000_003))
+        branches = candidates(model, request, lambda eps: eps)
         states = sample(model, branches, grid, solver_name=request.solver, eta=request.eta)
-        last = yield from shown(states, names[0], grid)
-        return Edit(latents=torch.cat([last.latents[name] for name in names]))
+        last = yield from shown(states, branches[0].name, grid)
+        return Edit(latents=last.stacked(branches))
 
 
 @hookimpl

@@ -128,11 +128,11 @@ class Control:
         if words is not None:
             maps = MapStore()
             hooks.append(maps.hook(map_sites(model.sites, shape), range(first, steps), rows))
-            tokens = (
+            source, target = (
                 tuple(k for word in each for k in text.tokens_of(word))
                 for each, text in zip(words, (self.source, self.target), strict=True)
             )
-            self.blend = LocalBlend(maps, *tokens, p.threshold, first + int(p.local_start * steps) + 1)
+            self.blend = LocalBlend(maps, source, target, p.threshold, first + int(p.local_start * steps) + 1)
         self.plan = Plan(tuple(hooks))
         idle = bool(set(request.word_weights.values()) - {1.0}) and not cross
         self.notes = ("Word weights act while the layout is kept; that is 0 steps now.",) if idle else ()

@@ -36,7 +36,7 @@ class Reprompt(Editor[Params]):
             solver_name=request.solver,
             eta=request.eta,
             noise_maps=inversion.noise,
-            keep=kept_outside(model, request, inversion),
+            keep=kept_outside(model, request, inversion.grid, inversion.trajectory),
         )
         last = yield from shown(states, "tgt", inversion.grid)
         return Edit(latents=last.latents["tgt"])

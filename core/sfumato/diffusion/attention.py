@@ -1,8 +1,8 @@
 """Attention under control: named sites in execution order, and a plan of what happens at which step.
 
-A plan is an argument of one denoiser call. Its processors are installed for that call and taken out after it,
-whatever happens, so a suspended, cancelled or failed edit never leaves a patched network behind. Probabilities
-are materialised only at sites and steps a hook asks for; everything else keeps the fused kernel.
+A plan is an argument of one denoiser call. Its processors are installed for that call and taken out after
+it, whatever happens, so a suspended, cancelled or failed edit never leaves a patched network behind.
+Probabilities are materialised only at sites and steps a hook asks for; everything else keeps the fused kernel.
 """
 
 from __future__ import annotations

@@ -69,8 +69,8 @@ class LocalBlend:
     """x_t ← x_s + M (x_t - x_s), where M is where the blend words attend (Hertz et al. 2022, section 3).
 
     Maps are averaged over the steps so far, pooled 3x3, scaled to their maximum and cut at `threshold`;
-    M is the union of the source words' and the target words' areas. The maps are those after injection, so the
-    area follows the source's layout while maps are injected.
+    M is the union of the source words' and the target words' areas. The maps are those after injection, so
+    the area follows the source's layout while maps are injected.
     """
 
     maps: MapStore

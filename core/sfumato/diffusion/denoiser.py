@@ -66,7 +66,7 @@ class Row:
 
 
 Combine = Callable[[Mapping[str, Tensor]], Tensor]
-"""Rows' noise predictions -> the branch's; InstructPix2Pix, LEDITS++ and others are linear combinations too."""
+"""Rows' noise predictions -> the branch's; InstructPix2Pix and LEDITS++ are linear combinations too."""
 
 
 def guided(uncond: str, cond: str, w: float) -> Combine:
@@ -93,8 +93,8 @@ class Denoiser:
     ) -> dict[str, Tensor]:
         """Predict the noise of each row.
 
-        `rows` maps a name to (latent (1, C, h, w), embeddings (1, L, D)); all are computed in one batch, in the
-        order given. Returns float32 (1, C, h, w) per row.
+        `rows` maps a name to (latent (1, C, h, w), embeddings (1, L, D)); all are computed in one batch, in
+        the order given. Returns float32 (1, C, h, w) per row.
         """
         if not rows:
             return {}

@@ -57,6 +57,10 @@ class StepState:
     latents: dict[str, Tensor]
     x0hat: dict[str, Tensor]
 
+    def stacked(self, branches: Sequence[Branch]) -> Tensor:
+        """(n, C, h, w): where these branches are."""
+        return torch.cat([self.latents[each.name] for each in branches])
+
 
 def fresh_noise(seed: int, shape: Sequence[int]) -> Noise:
     """N(0, I) drawn on the CPU from its own generator, so that every device gives the same picture."""
@@ -65,14 +69,24 @@ def fresh_noise(seed: int, shape: Sequence[int]) -> Noise:
 
 
 def branch(
-    name: str, latent: Tensor, texts: tuple[Text | Sequence[Tensor], Text], w: float, seed: int = 0
+    name: str, latent: Tensor, texts: tuple[Text | Sequence[Tensor], Text], w: float, noise: Noise
 ) -> Branch:
-    """A branch under classifier-free guidance; `texts` = (unconditional, conditional). w = 1 needs one row only."""
+    """A branch under guidance w; `texts` = (unconditional, conditional). w = 1 needs one row only."""
     uncond, cond = Row(f"{name}.u", texts[0]), Row(f"{name}.c", texts[1])
-    noise = fresh_noise(seed, latent.shape)
     if w == 1:
         return Branch(name, latent, (cond,), lambda eps: eps[cond.name], noise)
     return Branch(name, latent, (uncond, cond), guided(uncond.name, cond.name, w), noise)
+
+
+def candidates(model: Model, request: EditRequest, start: Callable[[Tensor], Tensor]) -> list[Branch]:
+    """One branch per candidate under the target prompt, from `start(ε)`; candidate k draws from seed + k."""
+    texts = model.text(request.negative), model.text(request.target)
+    branches = []
+    for k in range(request.candidates):
+        noise = fresh_noise(request.seed + k, request.latent_shape)
+        eps = noise() if request.noise is None else request.noise
+        branches.append(branch(f"tgt{k}", start(eps), texts, request.guidance, noise))
+    return branches
 
 
 def inverted_branch(
@@ -83,7 +97,8 @@ def inverted_branch(
         model.text(request.negative) if inversion.context is None else inversion.context.unsqueeze(1).unbind()
     )
     latent = inversion.at(skipped(request.start, inversion.grid))
-    return branch(name, latent, (uncond, model.text(prompt)), request.guidance, request.seed)
+    noise = fresh_noise(request.seed, latent.shape)
+    return branch(name, latent, (uncond, model.text(prompt)), request.guidance, noise)
 
 
 def skipped(share: float, grid: Grid) -> int:
@@ -91,14 +106,14 @@ def skipped(share: float, grid: Grid) -> int:
     return int(share * grid.steps)
 
 
-def kept_outside(model: Model, request: EditRequest, inversion: Inversion) -> Keep | None:
+def kept_outside(
+    model: Model, request: EditRequest, grid: Grid, trajectory: Tensor | None = None, *, widen: int = 0
+) -> Keep | None:
     """What holds an edit to its source outside the request's mask; None without a mask."""
-    if request.latent_mask is None:
+    if request.latent_mask is None or request.x0 is None:
         return None
-    noise = fresh_noise(request.seed, inversion.x0.shape)
-    return Keep(
-        request.latent_mask, inversion.x0, model.schedule, inversion.grid, noise, inversion.trajectory
-    )
+    noise = fresh_noise(request.seed, request.x0.shape)
+    return Keep(request.latent_mask, request.x0, model.schedule, grid, noise, trajectory, widen)
 
 
 def sample(
@@ -115,8 +130,8 @@ def sample(
 ) -> Iterator[StepState]:
     """Take all branches from grid level `start` to the end, yielding after each step.
 
-    Every step is one network call over the rows somebody needs. `noise_maps` (S, C, h, w) replace fresh noise;
-    `keep` holds unpinned branches to the source outside a mask, at each step's own level.
+    Every step is one network call over the rows somebody needs. `noise_maps` (S, C, h, w) replace fresh
+    noise; `keep` holds unpinned branches to the source outside a mask, at each step's own level.
     """
     steppers = {each.name: solver(solver_name, model.schedule, grid, eta) for each in branches}
     state = StepState(start - 1, {each.name: each.latent for each in branches}, {})
@@ -144,7 +159,7 @@ def _replay(noise_maps: Tensor, i: int) -> Noise:
 def _needed(
     branches: Sequence[Branch], state: StepState, i: int, plan: Plan | None
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """The rows of this step: all of a free branch, of a pinned one what a hook reads; unconditional rows first."""
+    """This step's rows: all of a free branch, of a pinned one what a hook reads; unconditional first."""
     read = plan.reads(i) if plan else frozenset()
     wanted = [
         (position, row, each)
