@@ -127,7 +127,7 @@ ensure_environment() {
 install_environment() {
   local what=. pip_options=(--disable-pip-version-check --no-input -c "$root/packaging/constraints.txt")
   [ "$1" = test ] && what='.[dev]'
-  [ -t 2 ] || pip_options+=(--quiet)
+  [ -t 2 ] || pip_options+=(-qq)
   say "Setting up Sfumato in $venv with $python (once; minutes)"
   # pip takes a half-written package for an installed one, so an interrupted set-up begins anew.
   if [ -e "$unfinished" ] || { [ -e "$venv/bin/python" ] && ! "$venv/bin/python" -c '' 2>/dev/null; }; then

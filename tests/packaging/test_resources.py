@@ -1,0 +1,63 @@
+"""What ships beside the code: samples, the starter model, and the notices that belong to them."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sfumato_resources import plugin
+
+RESOURCES = Path(str(files("sfumato_resources")))
+SAMPLES = RESOURCES / "samples"
+INDEX = json.loads((SAMPLES / "index.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("entry", INDEX, ids=lambda entry: entry["file"])
+def test_sample_has_a_picture_both_prompts_and_a_credit(entry: dict[str, str]):
+    assert set(entry) - {"mask"} == {"file", "title", "source", "target", "credit"}
+    assert all(entry.values())
+    assert entry["source"] != entry["target"]
+    with Image.open(SAMPLES / entry["file"]) as picture:
+        picture.load()
+        size = picture.size
+    if "mask" in entry:
+        with Image.open(SAMPLES / entry["mask"]) as mask:
+            assert (mask.mode, mask.size) == ("L", size)
+            values = np.asarray(mask)
+        assert values.max() == 255
+        assert 0.005 < np.count_nonzero(values) / values.size < 0.5
+
+
+def test_one_sample_is_a_photograph_with_a_mask():
+    masked = [entry for entry in INDEX if "mask" in entry]
+    assert [Path(entry["file"]).suffix for entry in masked] == [".jpg"]
+
+
+def test_no_sample_file_is_left_over():
+    named = {entry[key] for entry in INDEX for key in ("file", "mask") if key in entry}
+    assert {path.name for path in SAMPLES.iterdir()} - {"index.json", "__pycache__"} == named
+
+
+def test_the_starter_is_a_whole_model_folder_of_safetensors():
+    (checkpoint,) = plugin.register_models()
+    assert checkpoint.name == "starter"
+    assert (checkpoint.folder / "MODEL_CARD.md").is_file()
+    parts = json.loads((checkpoint.folder / "model_index.json").read_text(encoding="utf-8"))
+    for part, (library, _) in ((name, value) for name, value in parts.items() if isinstance(value, list)):
+        assert library is None or (checkpoint.folder / part).is_dir()
+    weights = {path.parent.name for path in checkpoint.folder.rglob("*.safetensors")}
+    assert weights == {"unet", "vae", "text_encoder"}
+
+
+def test_the_notices_of_what_ships_are_there():
+    notice = (RESOURCES / "licences" / "fluent-emoji.txt").read_text(encoding="utf-8")
+    assert "Copyright (c) Microsoft Corporation" in notice
+    assert "The above copyright notice and this permission notice shall be included" in notice
+    photo = (RESOURCES / "licences" / "sample-photo.txt").read_text(encoding="utf-8")
+    for entry in INDEX:
+        assert entry["file"] in (photo if "mask" in entry else notice)
