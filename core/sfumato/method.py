@@ -55,13 +55,13 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
-    source: str = Field("", max_length=2000)
+    source: str = Field(default="", max_length=2000)
     """What the picture shows."""
-    target: str = Field("", max_length=2000)
+    target: str = Field(default="", max_length=2000)
     """What it should show."""
-    negative: str = Field("", max_length=2000)
+    negative: str = Field(default="", max_length=2000)
     """What to steer away from."""
-    instruction: str = Field("", max_length=2000)
+    instruction: str = Field(default="", max_length=2000)
     """An instruction, for methods that take one."""
     concepts: tuple[tuple[str, float], ...] = ()
     """Signed concepts with their strengths."""
@@ -73,18 +73,18 @@ class Recipe(BaseModel):
     editor_values: dict[str, bool | int | float | str] = Field(default_factory=dict)
     model: str = "starter"
     """A model's name in the catalogue, or the path of a diffusers folder."""
-    seed: int = Field(0, ge=0, lt=2**63)
-    steps: int = Field(50, ge=1, le=1000)
-    guidance: float = Field(5.0, ge=0, le=50)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    steps: int = Field(default=50, ge=1, le=1000)
+    guidance: float = Field(default=5.0, ge=0, le=50)
     """Classifier-free guidance w: 1 is the conditional model alone."""
-    start: float = Field(0.0, ge=0, lt=1)
+    start: float = Field(default=0.0, ge=0, lt=1)
     """Share of the steps to skip from the noisiest end."""
     solver: Solver = "ddim"
-    eta: float = Field(0.0, ge=0, le=1)
+    eta: float = Field(default=0.0, ge=0, le=1)
     """Fresh noise per step: 0 is DDIM, 1 is DDPM."""
     size: tuple[int, int] | None = None
     """(width, height) in pixels for pictures made from words alone; the model's own size if absent."""
-    candidates: int = Field(1, ge=1, le=16)
+    candidates: int = Field(default=1, ge=1, le=16)
 
 
 def _new_id() -> str:
