@@ -1,1 +1,1 @@
-"""Layers, masks, regions and undoable commands: pure data on numpy and Pillow, no Qt, no torch, no signals."""
+"""Layers, masks, regions and undoable commands: pure data on numpy and Pillow, no Qt, no signals."""

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from sfumato.document.geometry import NOTHING, Rect, intersect, is_empty, shift, unite, window
+from sfumato.document.geometry import NOTHING, Rect, intersect, is_empty, unite, window
 from sfumato.document.mask_commands import PaintMask
 from sfumato.method import Mask
 
@@ -19,8 +19,8 @@ SPACING = 0.1
 class Stroke:
     """One stroke of the brush. It paints into `mask` at once, and `finish` gives the command to undo it.
 
-    Inside a stroke coverage is the maximum over its dabs, so going over a place again adds nothing. `size` is the
-    diameter in pixels; `hardness` 1 is a crisp edge, 0 falls off from the centre; pressure scales the diameter.
+    Inside a stroke coverage is the maximum over its dabs, so going over a place again adds nothing. `size`
+    is the diameter in pixels, scaled by pressure; `hardness` 1 is a crisp edge, 0 falls off from the centre.
     """
 
     def __init__(self, mask: Mask, size: float, hardness: float = 1.0, erase: bool = False) -> None:
@@ -32,7 +32,7 @@ class Stroke:
         self._before: dict[Rect, Mask] = {}
 
     def to(self, x: float, y: float, pressure: float = 1.0) -> Rect:
-        """Carry the brush to (x, y) in document pixels (0.5 is the middle of the first); return what changed."""
+        """Carry the brush to (x, y) in document pixels (the first is centred on 0.5); return what changed."""
         start = self._last or (x, y, pressure)
         self._last = x, y, pressure
         step = max(SPACING * self.size * min(start[2], pressure), 0.5)
@@ -85,7 +85,7 @@ class Stroke:
 
 
 def dab(x: float, y: float, size: tuple[int, int], radius: float, hardness: float) -> Mask:
-    """Coverage of one touch centred on (x, y) in an array of (width, height): 255 inside, smoothly to 0 at `radius`."""
+    """One touch centred on (x, y) in an array of (width, height): 255 inside, smoothly to 0 at `radius`."""
     inner = min(hardness * radius, radius - 0.5)
     outer = max(radius, inner + 1)
     across = (np.arange(size[0], dtype=np.float32) + np.float32(0.5 - x)) ** 2

@@ -14,11 +14,8 @@ _INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 
 def is_usable(profile: bytes, mode: str = "RGB") -> bool:
     """Say whether this is an ICC profile that pictures of a Pillow `mode` can be converted from."""
-    spaces = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}
     try:
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if opened.profile.xcolor_space.strip() != spaces.get(mode):
-            return False
         ImageCms.buildTransform(opened, ImageCms.createProfile("sRGB"), mode, "RGB", _INTENT)
     except (OSError, ImageCms.PyCMSError):
         return False
@@ -42,7 +39,7 @@ class Profile:
         """Convert (H, W, 3) uint8 to float32 sRGB in [0, 1]; exactly colours / 255 for sRGB documents."""
         if not self.is_srgb:
             colours = self._apply(colours, to_srgb=True)
-        return colours.astype(np.float32) / 255
+        return np.divide(colours, 255, dtype=np.float32)
 
     def from_srgb(self, colours: NDArray[np.float32]) -> NDArray[np.float32]:
         """Convert (H, W, 3) float32 sRGB in [0, 1] to the document's colours in [0, 1].
@@ -53,7 +50,7 @@ class Profile:
         if self.is_srgb:
             return colours
         rounded = np.rint(colours * 255).astype(np.uint8)
-        return self._apply(rounded, to_srgb=False).astype(np.float32) / 255
+        return np.divide(self._apply(rounded, to_srgb=False), 255, dtype=np.float32)
 
     @cached_property
     def is_srgb(self) -> bool:

@@ -1,6 +1,6 @@
 """Every change of a document, as an object that can do and undo itself exactly.
 
-`do` and `undo` return the rectangle whose flattened pixels (or mask) may have changed; `do` after `undo` is redo.
+`do` and `undo` return the rectangle whose flattened pixels (or mask) may have changed; redo is `do` again.
 Commands that `merge` swallow the next one, so that dragging a slider is one entry of the undo list.
 """
 

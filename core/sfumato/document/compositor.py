@@ -16,9 +16,9 @@ from sfumato.method import Mask, Pixels
 def flatten(document: Document, rect: Rect | None = None, *, below: str | None = None) -> Pixels:
     """Return what the layers show within `rect` (the canvas if absent), as straight RGBA8 of that size.
 
-    `below` names a layer to stop under. Where a layer is transparent, hidden, faded to 0 or absent, what is below
-    comes through bit for bit. The bottom layer is taken as it is, colours under alpha 0 included, so that a picture with one
-    layer flattens to itself. Raises `KeyError` if there is no layer `below`.
+    `below` names a layer to stop under. Where a layer is transparent, hidden, faded to 0 or absent, what is
+    below comes through bit for bit. The bottom layer is taken as it is, colours under alpha 0 included, so
+    that a picture with one layer flattens to itself. Raises `KeyError` if there is no layer `below`.
     """
     rect = document.bounds if rect is None else rect
     result = np.zeros((rect[3] - rect[1], rect[2] - rect[0], 4), np.uint8)
@@ -49,15 +49,28 @@ def _fade(opacity: float) -> NDArray[np.uint8]:
 
 
 def _over(source: Pixels, backdrop: Pixels) -> Pixels:
-    """Source over backdrop, straight alpha; Pillow's integers return the backdrop itself under alpha 0."""
-    alpha = source[..., 3]
-    lowest, highest = alpha.min(), alpha.max()
-    if lowest == 255:
-        return source
+    """Source over backdrop, straight alpha, in Pillow's integers: under alpha 0 the backdrop's own bytes."""
+    lowest, highest = _alpha_range(source)
     if highest == 0:
         return backdrop
-    mixed = Image.alpha_composite(_image(backdrop), _image(source))
+    if lowest == 255:
+        return source
+    if _alpha_range(backdrop)[0] < 255:
+        return np.asarray(Image.alpha_composite(_image(backdrop), _image(source)))
+    above, mixed = _image(source), _image(backdrop)
+    mixed.paste(above, (0, 0), above)  # no division by alpha: a third of the time
+    mixed.putalpha(255)
     return np.asarray(mixed)
+
+
+def _alpha_range(pixels: Pixels) -> tuple[int, int]:
+    """Lowest and highest alpha: the top bytes of whole pixels, which reduce ten times faster than bytes."""
+    words = _words(pixels)
+    return int(words.min()) >> 24, int(words.max()) >> 24
+
+
+def _words(pixels: Pixels) -> NDArray[np.uint32]:
+    return pixels.view(np.dtype("<u4"))[..., 0]
 
 
 def _image(pixels: Pixels) -> Image.Image:
@@ -67,7 +80,7 @@ def _image(pixels: Pixels) -> Image.Image:
 def fingerprint(pixels: NDArray[np.uint8]) -> str:
     """Return a hash of an array's shape and values."""
     digest = hashlib.sha256(repr(pixels.shape).encode())
-    digest.update(np.ascontiguousarray(pixels))
+    digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
 
 
@@ -89,7 +102,7 @@ def count_different(before: Pixels, after: Pixels) -> int:
 
 
 def count_changed(before: Pixels, after: Pixels, mask: Mask | None) -> int:
-    """Count the pixels that differ where `mask` is 0; without a mask nothing is protected and the count is 0."""
+    """Count the pixels that differ where `mask` is 0; without a mask nothing is protected: 0."""
     if mask is None:
         return 0
     return int(np.count_nonzero(_differ(before, after) & (mask == 0)))
@@ -98,5 +111,4 @@ def count_changed(before: Pixels, after: Pixels, mask: Mask | None) -> int:
 def _differ(before: Pixels, after: Pixels) -> NDArray[np.bool_]:
     if before.shape != after.shape:
         raise ValueError(f"pictures of different sizes: {before.shape} and {after.shape}")
-    words = (np.ascontiguousarray(picture).view(np.uint32)[..., 0] for picture in (before, after))
-    return np.not_equal(*words)
+    return _words(before) != _words(after)

@@ -109,8 +109,8 @@ def _square(mask: Mask, radius: int, axis: int) -> Mask:
     result = np.moveaxis(mask, axis, 0).copy()
     reach = 0
     while reach < radius:
-        step = min(reach + 1, radius - reach) if reach else 1
-        # windows of half-width `reach`, moved by up to 2 reach + 1, overlap or touch: their union has no hole
+        # a longer step would leave holes at the border, where one of the two shifted windows is missing
+        step = min(reach + 1, radius - reach)
         before = result.copy()
         np.maximum(result[step:], before[:-step], out=result[step:])
         np.maximum(result[:-step], before[step:], out=result[:-step])

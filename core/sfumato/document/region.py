@@ -1,8 +1,8 @@
 """Which part of a document the model sees, at what size, and how its answer comes back without a trace.
 
-The region is the whole document when the model can see it without shrinking it, or when there is no mask; else
-a square-ish window around the mask. Its side comes from a geometric ladder and its corner from a grid of quarter
-sides, so that a mask moved or painted a little keeps its region, and with it the region's inversion.
+The region is the whole document when the model can see it without shrinking it, or when there is no mask;
+else a square-ish window around the mask. Its side comes from a geometric ladder and its corner from a grid of
+quarter sides, so that a mask moved or painted a little keeps its region, and with it the region's inversion.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _span(start: int, stop: int, side: int, length: int) -> tuple[int, int]:
 
 
 def cut(image: Pixels, profile: bytes | None, region: Region) -> NDArray[np.float32]:
-    """Return what the model sees: (H, W, 3) float32 sRGB in [0, 1] at `region.size`, alpha laid over white."""
+    """Return what the model sees: (H, W, 3) sRGB in [0, 1] of `region.size`, alpha laid over white."""
     colours = _over_white(image[window(region.box)])
     return resize(Profile(profile).to_srgb(colours), region.size)
 
@@ -118,15 +118,15 @@ def paste(
 ) -> Pixels:
     """Bring the model's answer back: an RGBA patch to lay over `region.box` of `image`, in its own profile.
 
-    With o the original, e and r what the model made of the edit and of the unchanged picture (both taken to the
-    document's profile; r is what `cut` gave if `reconstruction` is absent), and ↑ resampling to the box:
+    With o the original, e and r what the model made of the edit and of the unchanged picture (both taken to
+    the document's profile; r is what `cut` gave if `reconstruction` is absent), and ↑ resampling to the box:
 
         result = e↑ + (1 - c)(o - r↑) = o + (e - r)↑ - c (o - r↑)
 
-    so the original keeps the detail the model cannot see wherever nothing was asked to change, and
-    bit for bit where (e - r)↑ is 0. The weight c of a change fades that detail out where it belongs to what was
-    replaced, lest it ghosts through: c = smoothstep(blur|e - r|) from `KEPT` to `REPLACED`, and 0 where
-    (e - r)↑ is 0.
+    so the original keeps the detail the model cannot see wherever nothing was asked to change, and comes back
+    bit for bit where (e - r)↑ is 0. Where something was replaced, its detail o - r↑ must not ghost through:
+    the weight c = smoothstep(blur|e - r|), rising from `KEPT` to `REPLACED` and 0 where (e - r)↑ is 0, fades
+    it out.
 
     Alpha is the mask, feathered inwards over `feather` pixels: 0 wherever the mask is 0, and 0 wherever the
     picture itself is not opaque, so that laying the patch over the picture keeps the picture's alpha.
@@ -165,14 +165,11 @@ def _change_weight(difference: NDArray[np.float32]) -> NDArray[np.float32]:
     """(H, W) in [0, 1]: how far the edit replaced what was there."""
     size = blur(np.abs(difference).max(axis=-1), sigma=1.5)
     ramp = np.clip((size - KEPT) / (REPLACED - KEPT), 0, 1)
-    return ramp * ramp * (3 - 2 * ramp)
+    return (ramp * ramp * (3 - 2 * ramp)).astype(np.float32)
 
 
 def _patch_alpha(
     picture: NDArray[np.uint8], box: Rect, mask: Mask | None, feather: float
 ) -> NDArray[np.uint8]:
-    if mask is None:
-        allowed = np.full_like(picture, 255)
-    else:
-        allowed = feather_inwards(mask[window(box)], feather)
-    return np.where(picture == 255, allowed, np.uint8(0))
+    opaque = np.where(picture == 255, np.uint8(255), np.uint8(0))
+    return opaque if mask is None else opaque & feather_inwards(mask[window(box)], feather)

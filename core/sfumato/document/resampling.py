@@ -15,8 +15,8 @@ def resize(
 ) -> NDArray[np.float32]:
     """Resample (H, W, C) to (width, height), as float32 on the same scale as given.
 
-    `smooth` takes Lanczos to shrink and bicubic to enlarge; both overshoot at hard edges. Without it, area averages and
-    linear interpolation stay within the range of the input. The same size returns the same numbers.
+    `smooth` takes Lanczos to shrink and bicubic to enlarge; both overshoot at hard edges. Without it, area
+    averages and linear interpolation stay within the range given. The same size returns the same numbers.
     """
     height, width = picture.shape[:2]
     if (width, height) == size:
@@ -25,7 +25,7 @@ def resize(
     result = np.empty((size[1], size[0], picture.shape[2]), np.float32)
     for band in range(picture.shape[2]):
         plane = Image.fromarray(np.ascontiguousarray(picture[..., band], np.float32))
-        result[..., band] = plane.resize(size, kernel, reducing_gap=SHRINK_FIRST)
+        result[..., band] = np.asarray(plane.resize(size, kernel, reducing_gap=SHRINK_FIRST))
     return result
 
 
@@ -36,7 +36,7 @@ def _kernel(*, shrinks: bool, smooth: bool) -> Image.Resampling:
 
 
 def blur(plane: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
-    """Gaussian blur of (H, W), cut off at 3 sigma, edges repeated; exactly 0 where only zeros are in reach."""
+    """Gaussian blur of (H, W), cut off at 3 sigma, edges repeated; exactly 0 out of reach of the others."""
     radius = int(np.ceil(3 * sigma))
     weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
     weights = (weights / weights.sum()).astype(np.float32)
