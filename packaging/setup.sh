@@ -72,15 +72,24 @@ find_python() {
 
 can_make_venv() { "$1" -c 'import ensurepip, venv' 2>/dev/null </dev/null; }
 
-choose_python() {
-  python=$(find_python) || {
-    need_packages python3 python3-venv
-    python=$(find_python) || fail "Sfumato needs Python 3.11 or newer; this system's packages have none: please install one."
-  }
-  if ! can_make_venv "$python"; then
-    need_packages "$("$python" -c 'import sys; print("python3.%d-venv" % sys.version_info[1])')"
-    can_make_venv "$python" || fail "$python cannot make virtual environments; please install its venv package."
+# Prints the Debian packages that Python itself lacks; Debian keeps the maker of environments in one of its own.
+missing_python() {
+  local found
+  if ! found=$(find_python); then
+    printf 'python3 python3-venv '
+  elif ! can_make_venv "$found"; then
+    "$found" -c 'import sys; print("python3.%d-venv" % sys.version_info[1], end=" ")'
   fi
+}
+
+# Everything that is missing is named at once. The libraries of a real display only matter where there is one.
+ensure_system() {
+  local packages libraries=("${base_libraries[@]}")
+  [ -z "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ] || libraries+=("${display_libraries[@]}")
+  read -ra packages <<<"$(missing_packages "${libraries[@]}")$(missing_python)"
+  need_packages "${packages[@]}"
+  python=$(find_python) || fail "Sfumato needs Python 3.11 or newer, and this system's own is older: please install one."
+  can_make_venv "$python" || fail "$python cannot make virtual environments: please install its venv module."
 }
 
 # What the environment was made for: a changed pin, a moved checkout or another set of extras each need an update.
@@ -113,10 +122,7 @@ ensure_environment() {
     run) is_ready run test && return 0 ;;
     *) is_ready "$1" && return 0 ;;
   esac
-  local packages
-  read -ra packages <<<"$(missing_packages "${base_libraries[@]}")"
-  need_packages "${packages[@]}"
-  choose_python
+  ensure_system
   mkdir -p "$venv" || fail "The folder $venv cannot be written."
   exec 9>"$venv/sfumato-lock"
   flock 9 2>/dev/null || true

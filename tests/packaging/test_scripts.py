@@ -49,7 +49,7 @@ def test_an_environment_for_the_tests_also_runs_the_program(checkout: Path):
     (checkout / ".venv" / "sfumato-run").unlink()
     bash(checkout, 'wanted_stamp test >"$venv/sfumato-test"')
     # Fails at once if it wants to set anything up.
-    assert bash(checkout, "choose_python() { exit 9; }; ensure_environment run").returncode == 0
+    assert bash(checkout, "ensure_system() { exit 9; }; ensure_environment run").returncode == 0
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "packaging/constraints.txt"])
@@ -98,6 +98,14 @@ def test_without_apt_the_packages_are_named_too(checkout: Path):
 def test_as_root_the_packages_are_installed(checkout: Path):
     stubs = 'is_root() { return 0; }; apt-get() { :; }; apt_install() { echo "$@"; }'
     assert bash(checkout, f"{stubs}; need_packages libgl1 libegl1").stdout == "libgl1 libegl1\n"
+
+
+def test_all_that_is_missing_is_named_at_once(checkout: Path):
+    stubs = "is_root() { return 1; }; apt-get() { :; }; find_python() { return 1; }"
+    lacks = "unset DISPLAY WAYLAND_DISPLAY; base_libraries=(libnosuch.so.9:libnosuch9)"
+    done = bash(checkout, f"{stubs}; {lacks}; ensure_system")
+    assert done.stderr.endswith("--no-install-recommends libnosuch9 python3 python3-venv\n")
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_display_is_looked_after_only_when_there_is_one(checkout: Path):
