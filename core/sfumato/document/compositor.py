@@ -111,4 +111,4 @@ def count_changed(before: Pixels, after: Pixels, mask: Mask | None) -> int:
 def _differ(before: Pixels, after: Pixels) -> NDArray[np.bool_]:
     if before.shape != after.shape:
         raise ValueError(f"pictures of different sizes: {before.shape} and {after.shape}")
-    return _words(before) != _words(after)
+    return _words(np.ascontiguousarray(before)) != _words(np.ascontiguousarray(after))

@@ -52,6 +52,7 @@ class Layer:
         shape = self.pixels.shape
         if self.pixels.dtype != np.uint8 or len(shape) != 3 or shape[2] != 4 or 0 in shape:
             raise ValueError(f"a layer needs (H, W, 4) uint8 pixels, not {shape} {self.pixels.dtype}")
+        self.pixels = np.ascontiguousarray(self.pixels)
 
     @property
     def box(self) -> Rect:

@@ -1,0 +1,1 @@
+"""Files in and out: pictures, projects, recipes. Everything read is untrusted, every write is atomic."""
