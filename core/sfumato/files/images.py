@@ -152,9 +152,9 @@ def read_recipe(path: Path | str) -> SavedRecipe | None:
 def export_image(document: Document, path: Path | str, *, quality: int = 95, recipe: bool = True) -> None:
     """Write the flattened document as PNG, JPEG, WebP or TIFF, chosen by the ending of the name.
 
-    Profile and EXIF go along; so does, if `recipe`, the request of the topmost visible edit layer. JPEG knows no
-    alpha: it is laid over white. `quality` is that of JPEG and WebP; WebP at 100 is lossless. Raises `InputError` for
-    other endings, `StorageError` if the place cannot be written; what was there is then untouched.
+    Profile and EXIF go along; so does, if `recipe`, the request of the topmost visible edit layer. JPEG knows
+    no alpha: it is laid over white. `quality` is that of JPEG and WebP; WebP at 100 is lossless. Raises
+    `InputError` for other endings, `StorageError` if the place cannot be written.
     """
     path = Path(path)
     file_format = FORMAT_OF.get(path.suffix.lower())
@@ -164,9 +164,7 @@ def export_image(document: Document, path: Path | str, *, quality: int = 95, rec
             advice="End the name in .png, .jpg, .webp or .tif.",
         )
     if file_format == "WEBP" and max(document.width, document.height) > MAX_WEBP_SIDE:
-        raise InputError(
-            f"A WebP picture has at most {MAX_WEBP_SIDE} pixels a side.", advice="Export PNG or TIFF."
-        )
+        raise InputError(f"WebP takes at most {MAX_WEBP_SIDE} pixels a side.", advice="Export PNG or TIFF.")
     image = _flat_image(document, opaque=file_format == "JPEG")
     options = _options(file_format, quality) | _carried(document, file_format)
     saved = _newest_recipe(document) if recipe else None
@@ -177,11 +175,13 @@ def export_image(document: Document, path: Path | str, *, quality: int = 95, rec
 
 
 def _flat_image(document: Document, *, opaque: bool) -> Image.Image:
-    flat = Image.fromarray(flatten(document))
-    if opaque:
-        white = Image.new("RGBA", flat.size, "white")
-        flat = Image.alpha_composite(white, flat)
-    return flat.convert("RGB") if flat.getextrema()[3] == (255, 255) else flat
+    pixels = flatten(document)
+    flat = Image.fromarray(pixels)
+    if pixels[..., 3].min() == 255:
+        return flat.convert("RGB")
+    return (
+        Image.alpha_composite(Image.new("RGBA", flat.size, "white"), flat).convert("RGB") if opaque else flat
+    )
 
 
 def _options(file_format: str, quality: int) -> dict[str, Any]:

@@ -1,9 +1,8 @@
-"""Recipes as files: everything that is needed to run an edit again, and to check that it came out the same."""
+"""Recipes as files: all that is needed to run an edit again and to check that it came out the same."""
 
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 import json
 from pathlib import Path
@@ -57,7 +56,7 @@ class SavedMask(BaseModel):
 
 
 class SavedRecipe(BaseModel):
-    """A recipe with what it was used on. `source_sha256` is `compositor.fingerprint` of the picture edited."""
+    """A recipe and what it was used on: `source_sha256` is `compositor.fingerprint` of that picture."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
