@@ -1,0 +1,77 @@
+"""The composition of the application; what `sfumato` without arguments starts."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from PySide6.QtCore import QTimer
+from PySide6.QtGui import QIcon
+from PySide6.QtWidgets import QApplication
+
+from sfumato import compose
+from sfumato.errors import SfumatoError
+from sfumato.settings import Settings
+from sfumato_desktop import dialogs, icons, theme
+from sfumato_desktop.jobs import Jobs
+from sfumato_desktop.preferences import Preferences
+from sfumato_desktop.samples import load_samples
+from sfumato_desktop.window import MainWindow
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Open the window, with the files named on the command line; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    application = make_application(arguments)
+    window = make_window(compose.chosen())
+    theme.apply(application, window.preferences.theme)
+    window.set_theme(window.preferences.theme)
+    _show_bugs(window)
+    window.show()
+    for path in (Path(argument) for argument in arguments if not argument.startswith("-")):
+        window.workbench.filing.open(path)
+    QTimer.singleShot(0, window.jobs.start)  # torch is imported there, once the window has been painted
+    return application.exec()
+
+
+def make_application(arguments: Sequence[str]) -> QApplication:
+    """The Qt application with our name on it."""
+    application = QApplication.instance() or QApplication(["sfumato", *arguments])
+    assert isinstance(application, QApplication)
+    application.setApplicationName("sfumato")
+    application.setApplicationDisplayName("Sfumato")
+    application.setDesktopFileName("sfumato")
+    return application
+
+
+def make_window(settings: Settings) -> MainWindow:
+    """The window with everything it needs; no thread is running yet."""
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    device = "CPU" if settings.device == "cpu" else settings.device.capitalize()
+    window = MainWindow(
+        Jobs(compose.engine),
+        Preferences(settings.state_dir),
+        samples=load_samples(),
+        device=f"{device} · {settings.threads} threads",
+    )
+    window.setWindowIcon(QIcon(icons.pixmap("sfumato", theme.current().accent, 128)))
+    return window
+
+
+def _show_bugs(window: MainWindow) -> None:
+    """Anything unforeseen on this thread ends here: told, logged, and the program goes on."""
+
+    def show(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
+        traceback.print_exception(kind, error, where)
+        told = SfumatoError(
+            "Something went wrong inside Sfumato.",
+            kept="The open picture is still here.",
+            advice="Save it under a new name to be safe; Copy details helps whoever looks into this.",
+        )
+        told.__cause__ = error
+        dialogs.show_error(window, told)
+
+    sys.excepthook = show

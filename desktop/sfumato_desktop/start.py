@@ -1,0 +1,141 @@
+"""The start screen: open, try a sample, recent, or drop a picture anywhere."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QIcon, QPixmap
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+
+from sfumato_desktop import icons, theme
+from sfumato_desktop.actions import Actions
+from sfumato_desktop.named import named, push_button
+from sfumato_desktop.samples import Sample
+
+_COLUMNS = 3
+_RECENT = 4
+
+
+class StartScreen(QWidget):
+    """What the window shows while no picture is open."""
+
+    open_path = Signal(Path)
+    open_sample = Signal(Sample)
+
+    def __init__(self, actions: Actions, samples: Sequence[Sample]) -> None:
+        super().__init__()
+        named(self, "start", "Start")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self._actions = actions
+        card = QFrame()
+        card.setObjectName("start_card")
+        card.setMaximumWidth(800)
+        inside = QVBoxLayout(card)
+        inside.setContentsMargins(28, 22, 28, 24)
+        inside.setSpacing(12)
+        inside.addLayout(_headline())
+        inside.addWidget(self._drop_zone())
+        inside.addWidget(_caption("Try a sample"))
+        inside.addLayout(self._sample_grid(samples))
+        self._recent_caption = _caption("Recent")
+        inside.addWidget(self._recent_caption)
+        self._recent = QVBoxLayout()
+        self._recent.setSpacing(0)
+        inside.addLayout(self._recent)
+        outside = QGridLayout(self)
+        outside.setContentsMargins(16, 16, 16, 16)
+        outside.addWidget(card, 1, 1)
+        for edge in (0, 2):
+            outside.setRowStretch(edge, 1)
+            outside.setColumnStretch(edge, 1)
+        outside.setColumnStretch(1, 8)
+        self.retint()
+
+    def _drop_zone(self) -> QFrame:
+        self._drop = named(QFrame(), "start_drop", "Drop a picture here")
+        row = QHBoxLayout(self._drop)
+        row.setContentsMargins(16, 14, 16, 14)
+        self._drop_icon = QLabel()
+        self._open = push_button("Open a photo…", "start_open", self._actions["open"].toolTip())
+        self._open.setProperty("primary", "true")
+        self._open.clicked.connect(self._actions["open"].trigger)
+        self._paste = push_button("Paste", "start_paste", self._actions["new_from_clipboard"].toolTip())
+        self._paste.clicked.connect(self._actions["new_from_clipboard"].trigger)
+        hint = QLabel("Drop a photo or a project anywhere in this window, or")
+        row.addWidget(self._drop_icon)
+        row.addSpacing(6)
+        row.addWidget(hint)
+        row.addStretch(1)
+        row.addWidget(self._open)
+        row.addWidget(self._paste)
+        self.setFocusProxy(self._open)
+        return self._drop
+
+    def _sample_grid(self, samples: Sequence[Sample]) -> QGridLayout:
+        grid = QGridLayout()
+        grid.setSpacing(8)
+        for number, sample in enumerate(samples):
+            button = named(
+                QToolButton(), "sample", sample.title, f"Opens with: {sample.source} → {sample.target}"
+            )
+            button.setText(textwrap.fill(sample.title, 20))
+            button.setIcon(_thumbnail(sample.path))
+            button.setIconSize(QSize(64, 64))
+            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+            button.setSizePolicy(button.sizePolicy().Policy.Expanding, button.sizePolicy().Policy.Fixed)
+            button.clicked.connect(lambda _checked=False, chosen=sample: self.open_sample.emit(chosen))
+            grid.addWidget(button, number // _COLUMNS, number % _COLUMNS)
+            grid.setColumnStretch(number % _COLUMNS, 1)
+        return grid
+
+    def show_recent(self, paths: Sequence[Path]) -> None:
+        """List files to open again."""
+        while (item := self._recent.takeAt(0)) is not None:
+            if (widget := item.widget()) is not None:
+                widget.deleteLater()
+        self._recent_caption.setVisible(bool(paths))
+        for path in paths[:_RECENT]:
+            button = named(QToolButton(), "recent", f"Open {path.name}", str(path))
+            button.setText(f"{path.name}   —   {path.parent}")
+            button.setAutoRaise(True)
+            button.clicked.connect(lambda _checked=False, chosen=path: self.open_path.emit(chosen))
+            self._recent.addWidget(button, alignment=Qt.AlignmentFlag.AlignLeft)
+
+    def show_dragging(self, over: bool) -> None:
+        """Light up while something that can be opened hovers."""
+        self._drop.setProperty("over", "true" if over else "false")
+        self._drop.style().unpolish(self._drop)
+        self._drop.style().polish(self._drop)
+
+    def retint(self) -> None:
+        self._drop_icon.setPixmap(icons.pixmap("image", theme.current().muted, 36, self.devicePixelRatioF()))
+
+
+def _headline() -> QVBoxLayout:
+    column = QVBoxLayout()
+    column.setSpacing(2)
+    title = QLabel("Sfumato")
+    title.setObjectName("start_title")
+    promise = QLabel(
+        "Say what the photo shows and what it should show. Only that changes; nothing leaves this machine."
+    )
+    promise.setProperty("muted", "true")
+    promise.setWordWrap(True)
+    column.addWidget(title)
+    column.addWidget(promise)
+    return column
+
+
+def _caption(text: str) -> QLabel:
+    caption = QLabel(text)
+    caption.setProperty("muted", "true")
+    return caption
+
+
+def _thumbnail(path: Path) -> QIcon:
+    drawn = QPixmap(str(path))
+    across = Qt.TransformationMode.SmoothTransformation
+    return QIcon(drawn.scaled(160, 160, Qt.AspectRatioMode.KeepAspectRatio, across))

@@ -1,0 +1,106 @@
+"""The status bar: zoom, picture, the promise about pixels outside the mask, inversion, device, offline."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QColorSpace
+from PySide6.QtWidgets import QLabel, QSizePolicy, QStatusBar, QToolButton
+
+from sfumato.document.layers import Document
+from sfumato.events import InversionReport
+from sfumato_desktop import icons, theme
+from sfumato_desktop.actions import Actions
+from sfumato_desktop.named import label, named
+from sfumato_desktop.readout import Measurement
+
+LOOSE_BELOW = 25.0
+"""dB: under this an inversion is called loose, and edits will drift."""
+_MESSAGE_TIME = 8000
+
+
+class StatusBar(QStatusBar):
+    """Facts to the left, sentences in the middle, the machine to the right."""
+
+    def __init__(self, actions: Actions, device: str) -> None:
+        super().__init__()
+        named(self, "status", "Status")
+        self.setSizeGripEnabled(False)
+        self.zoom = label("", "status_zoom", "Zoom", "Zoom; 100 % is one picture pixel per screen pixel")
+        self.picture = label("", "status_picture", "Picture", "Size, colour profile and depth")
+        self.outside = label(
+            "", "status_outside", "Outside the mask", "Pixels changed where no mask allows it"
+        )
+        self.inversion = label(
+            "", "status_inversion", "Inversion", "How well the inversion gives the photo back"
+        )
+        self.message = label("", "status_message", "Message", "What happened last")
+        self.message.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.device = label(device, "status_device", "Device", "What the network runs on")
+        for widget in (self.zoom, self.picture, self.outside, self.inversion):
+            self.addWidget(widget)
+        self.addWidget(self.message, 1)
+        self.addPermanentWidget(self.device)
+        self.addPermanentWidget(self._offline_badge(actions))
+        self._clear = QTimer(self, singleShot=True, interval=_MESSAGE_TIME)
+        self._clear.timeout.connect(self.message.clear)
+
+    def _offline_badge(self, actions: Actions) -> QToolButton:
+        self._offline = named(QToolButton(), "status_offline", "Offline", actions["offline"].toolTip())
+        self._offline.setText("Offline")
+        self._offline.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self._offline.setAutoRaise(True)
+        self._offline.clicked.connect(actions["offline"].trigger)
+        self.retint()
+        return self._offline
+
+    def retint(self) -> None:
+        self._offline.setIcon(icons.icon("offline", theme.current().good))
+
+    def say(self, sentence: str) -> None:
+        """Show a sentence for a while."""
+        self.message.setText(sentence)
+        self.message.setToolTip(sentence)
+        self._clear.start()
+
+    def show_zoom(self, zoom: float | None) -> None:
+        self.zoom.setText("" if zoom is None else f"{zoom * 100:.3g} %")
+
+    def show_document(self, document: Document | None) -> None:
+        if document is None:
+            for widget in (self.picture, self.outside, self.inversion):
+                widget.clear()
+            return
+        profile = QColorSpace.fromIccProfile(document.profile).description() if document.profile else "sRGB"
+        self.picture.setText(f"{document.width} × {document.height} · {profile or 'own profile'} · 8-bit")
+
+    def show_measurement(self, measurement: Measurement) -> None:
+        changed = measurement.changed_outside
+        if changed is None:
+            self.outside.clear()
+            return
+        self.outside.setText(f"{'✓ ' if changed == 0 else '⚠ '}outside mask: {changed:,} px changed")
+        _set_level(self.outside, "good" if changed == 0 else "bad")
+
+    def show_inversion(self, report: InversionReport | None) -> None:
+        text, level = inversion_sentence(report)
+        self.inversion.setText(text)
+        _set_level(self.inversion, level)
+
+
+def inversion_sentence(report: InversionReport | None) -> tuple[str, str]:
+    """What to say about an inversion, and how serious it is: "none", "good" or "warning"."""
+    if report is None:
+        return "Not inverted", "none"
+    loose = report.psnr is not None and report.psnr < LOOSE_BELOW
+    parts = ["Inversion is loose" if loose else "Inverted"]
+    if report.psnr is not None:
+        parts.append(f"PSNR {report.psnr:.1f} dB")
+    if report.reused:
+        parts.append("reused")
+    return " · ".join(parts), "warning" if loose else "good"
+
+
+def _set_level(widget: QLabel, level: str) -> None:
+    widget.setProperty("level", level)
+    widget.style().unpolish(widget)
+    widget.style().polish(widget)

@@ -1,0 +1,158 @@
+"""The main window: its parts side by side, its looks, and what Qt sends to a window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QEvent, QMimeData, QSize, Qt
+from PySide6.QtGui import QActionGroup, QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent
+from PySide6.QtWidgets import QApplication, QMainWindow, QMenu, QStackedWidget
+
+from sfumato_desktop import theme
+from sfumato_desktop.actions import Actions
+from sfumato_desktop.brush_settings import BrushSettings
+from sfumato_desktop.canvas import Canvas
+from sfumato_desktop.docks import Dock
+from sfumato_desktop.edit_panel import EditPanel
+from sfumato_desktop.jobs import Jobs
+from sfumato_desktop.layers_dock import LayersDock
+from sfumato_desktop.modes import Modes
+from sfumato_desktop.preferences import Preferences
+from sfumato_desktop.samples import Sample
+from sfumato_desktop.start import StartScreen
+from sfumato_desktop.status import StatusBar
+from sfumato_desktop.tool_bars import OptionsBar, tools_bar
+from sfumato_desktop.workbench import Workbench
+
+DEFAULT_SIZE = QSize(1366, 768)
+
+
+class MainWindow(QMainWindow):
+    """One open document at a time, between docks. What happens to it is the workbench's."""
+
+    def __init__(
+        self, jobs: Jobs, preferences: Preferences, *, samples: Sequence[Sample], device: str
+    ) -> None:
+        super().__init__()
+        self.setObjectName("window")
+        self.setAcceptDrops(True)
+        self.jobs = jobs
+        self.preferences = preferences
+        brush = BrushSettings(self)
+        self.canvas = Canvas(brush)
+        self.registry = Actions(self, self.canvas)
+        self.modes = Modes(self.registry, self.canvas, brush)
+        self.start = StartScreen(self.registry, samples)
+        self.panel = EditPanel()
+        self.layers = LayersDock(self.registry)
+        self.status = StatusBar(self.registry, device)
+        self._lay_out(brush)
+        self.workbench = Workbench(self)
+        self.workbench.session_changed.connect(self._session_changed)
+        self._session_changed()
+
+    # Building ----------------------------------------------------------------------------------
+
+    def _lay_out(self, brush: BrushSettings) -> None:
+        self._pages = QStackedWidget()
+        self._pages.addWidget(self.start)
+        self._pages.addWidget(self.canvas)
+        self.setCentralWidget(self._pages)
+        self._tools, self._options = tools_bar(self.registry), OptionsBar(self.registry, brush)
+        self.addToolBar(Qt.ToolBarArea.TopToolBarArea, self._options)
+        self.addToolBar(Qt.ToolBarArea.LeftToolBarArea, self._tools)
+        self.docks = (Dock("Edit", "dock_edit", self.panel), Dock("Layers", "dock_layers", self.layers))
+        for dock in self.docks:
+            self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
+        self.setStatusBar(self.status)
+        self.resize(DEFAULT_SIZE)
+        self.resizeDocks(self.docks, [350, 350], Qt.Orientation.Horizontal)
+        self.resizeDocks(self.docks, [400, 260], Qt.Orientation.Vertical)
+        menus = self.registry.fill(self.menuBar())
+        self._fill_window_menu(menus["Help"])
+        if (kept := self.preferences.layout()) is not None:
+            self.restoreGeometry(kept[0])
+            self.restoreState(kept[1])
+
+    def _fill_window_menu(self, before: QMenu) -> None:
+        menu = QMenu("&Window", self)
+        menu.setObjectName("menu_window")
+        self.menuBar().insertMenu(before.menuAction(), menu)
+        for each in (*self.docks, self._tools, self._options):
+            menu.addAction(each.toggleViewAction())
+        menu.addSeparator()
+        group = QActionGroup(self)
+        for name, title in theme.THEMES.items():
+            action = menu.addAction(title)
+            action.setObjectName(f"theme_{name}")
+            action.setCheckable(True)
+            action.setChecked(name == self.preferences.theme)
+            action.triggered.connect(lambda _checked=False, chosen=name: self.set_theme(chosen))
+            group.addAction(action)
+
+    # Documents ---------------------------------------------------------------------------------
+
+    def _session_changed(self) -> None:
+        """Another document is open, or none."""
+        session = self.workbench.session
+        present = session is not None
+        self._pages.setCurrentWidget(self.canvas if present else self.start)
+        self._tools.setVisible(present)
+        self._options.setVisible(present)
+        self.registry.have_document(present)
+        self.start.show_recent(self.preferences.recent)
+        if session is not None:
+            session.title_changed.connect(self.show_title)
+        (self.canvas if present else self.start).setFocus()
+        self.show_title()
+
+    def show_title(self) -> None:
+        session = self.workbench.session
+        self.setWindowTitle("Sfumato" if session is None else f"{session.title}[*] — Sfumato")
+        self.setWindowModified(session is not None and session.modified)
+
+    # Looks -------------------------------------------------------------------------------------
+
+    def set_theme(self, name: str) -> None:
+        """Dress the application anew and remember it."""
+        application = QApplication.instance()
+        assert isinstance(application, QApplication)
+        self.preferences.set_theme(name)
+        theme.apply(application, name)
+        for part in (self.registry, self.start, self.status, *self.docks):
+            part.retint()
+        self.canvas.update()
+
+    # What Qt sends -----------------------------------------------------------------------------
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if _dropped_file(event.mimeData()) is not None:
+            event.acceptProposedAction()
+            self.start.show_dragging(True)
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        self.start.show_dragging(False)
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        self.start.show_dragging(False)
+        path = _dropped_file(event.mimeData())
+        if path is not None:
+            event.acceptProposedAction()
+            self.workbench.filing.open(path)
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.WindowStateChange, QEvent.Type.ActivationChange):
+            self.workbench.look(not self.isMinimized())
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        if not self.workbench.close():
+            event.ignore()
+            return
+        self.preferences.set_layout(self.saveGeometry(), self.saveState())
+        event.accept()
+
+
+def _dropped_file(data: QMimeData) -> Path | None:
+    return next((Path(url.toLocalFile()) for url in data.urls() if url.isLocalFile()), None)

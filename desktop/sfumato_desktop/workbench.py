@@ -1,0 +1,231 @@
+"""What the window does with its open document: connects panel, canvas, layers, runs and files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Signal
+
+from sfumato.document.commands import SetMask, SetRecipe
+from sfumato.document.layers import Document
+from sfumato.errors import SfumatoError
+from sfumato.events import InversionReport, Ready
+from sfumato_desktop import dialogs, masking
+from sfumato_desktop.filing import Filing
+from sfumato_desktop.readout import Measurement, Readout
+from sfumato_desktop.running import Runs
+from sfumato_desktop.session import Session
+from sfumato_desktop.status import inversion_sentence
+
+if TYPE_CHECKING:
+    from sfumato_desktop.window import MainWindow
+
+
+class Workbench(QObject):
+    """Owns the session and the run flow; state goes widget -> command -> document -> signal -> widgets."""
+
+    session_changed = Signal()
+
+    def __init__(self, window: MainWindow) -> None:
+        super().__init__(window)
+        self._window = window
+        self._actions = window.registry
+        self._canvas, self._panel = window.canvas, window.panel
+        self._layers, self._status = window.layers, window.status
+        self.session: Session | None = None
+        self.catalogue: Ready | None = None
+        self.filing = Filing(window, window.preferences)
+        self.runs = Runs(window.jobs, self)
+        self.readout = Readout(self)
+        self._connect_parts()
+        self._connect_runs()
+        self._actions.bind(self._layers.handlers())
+        self._actions.bind(self._handlers())
+
+    def _connect_parts(self) -> None:
+        window, panel = self._window, self._panel
+        self.filing.opened.connect(self.replace_session)
+        self.filing.written.connect(self._status.say)
+        window.start.open_path.connect(self.filing.open)
+        window.start.open_sample.connect(self.filing.open_sample)
+        self._canvas.view_changed.connect(self._show_zoom)
+        self._canvas.peeked.connect(lambda peeking: self.look(not peeking))
+        self._layers.selected.connect(self._layer_selected)
+        self.readout.measured.connect(self._measured)
+        window.jobs.ready.connect(self._catalogue_ready)
+        panel.changed.connect(self._recipe_edited)
+        panel.run_requested.connect(self._run)
+        panel.stop_requested.connect(self.runs.stop)
+        panel.invert_requested.connect(self._invert)
+        panel.manage_plugins_requested.connect(self._show_plugins)
+
+    def _connect_runs(self) -> None:
+        runs = self.runs
+        runs.started.connect(self._run_started)
+        runs.advanced.connect(self._panel.job_advanced)
+        runs.preview.connect(self._canvas.set_preview)
+        runs.ended.connect(self._run_ended)
+        runs.inverted.connect(self._inverted)
+        runs.failed.connect(self._run_failed)
+        runs.made_document.connect(self.replace_session)
+        runs.landed.connect(self._layers.select)
+
+    def _handlers(self) -> dict[str, Callable[[], object]]:
+        files, canvas, window = self.filing, self._canvas, self._window
+        return {
+            "open": files.ask_and_open,
+            "new_from_clipboard": files.from_clipboard,
+            "paste": lambda: files.paste(self.session),
+            "save": lambda: self.session and files.save(self.session),
+            "save_as": lambda: self.session and files.save_as(self.session),
+            "export": lambda: self.session and files.export(self.session),
+            "copy": lambda: self.session and files.copy(self.session),
+            "close": lambda: files.may_close(self.session) and self._show_session(None),
+            "quit": window.close,
+            "undo": lambda: self.session and self.session.undo(),
+            "redo": lambda: self.session and self.session.redo(),
+            "select_all": lambda: self._set_mask(masking.everything),
+            "select_none": lambda: self._set_mask(masking.nothing),
+            "select_invert": lambda: self._set_mask(masking.inverted),
+            "rerun": lambda: self._layers.current and self.runs.again(self._layers.current),
+            "use_settings": self._use_settings,
+            "invert": self._invert,
+            "run": self._run,
+            "stop": self.runs.stop,
+            "fit": canvas.fit,
+            "zoom_100": lambda: canvas.zoom_to(1),
+            "zoom_200": lambda: canvas.zoom_to(2),
+            "zoom_400": lambda: canvas.zoom_to(4),
+            "zoom_in": lambda: canvas.zoom_step(1),
+            "zoom_out": lambda: canvas.zoom_step(-1),
+            "manage_plugins": self._show_plugins,
+            "shortcuts": lambda: dialogs.show_shortcuts(window),
+            "offline": lambda: dialogs.show_offline(window),
+            "about": lambda: dialogs.show_about(window),
+        }
+
+    # Documents ---------------------------------------------------------------------------------
+
+    def replace_session(self, session: Session) -> None:
+        """Show a newly opened document, once the open one may go."""
+        if self.filing.may_close(self.session):
+            self._show_session(session)
+
+    def close(self) -> bool:
+        """Ask about unsaved changes; if all may go, stop everything. Return whether it may."""
+        if not self.filing.may_close(self.session):
+            return False
+        self._show_session(None)
+        self.readout.close()
+        self._window.jobs.close()
+        return True
+
+    def _show_session(self, session: Session | None) -> None:
+        previous, self.session = self.session, session
+        for part in (self._canvas, self._layers, self.readout, self.runs):
+            part.show_session(session)
+        document = session.document if session is not None else None
+        self._status.show_document(document)
+        if session is not None and document is not None:
+            session.mask_changed.connect(self._tell_facts)
+            session.recipe_changed.connect(lambda: self._panel.set_recipe(session.document.recipe))
+            self._panel.set_recipe(document.recipe)
+            self._window.modes.document_opened(has_mask=document.mask is not None)
+            self._status.show_inversion(None)
+            for note in document.notes:
+                self._status.say(note)
+        self._panel.set_inversion_status(*inversion_sentence(None))
+        self._tell_facts()
+        self.session_changed.emit()
+        if session is not None:
+            self._follow_undo(session)
+        if previous is not None:
+            previous.deleteLater()
+
+    def _follow_undo(self, session: Session) -> None:
+        """Name the step in the menu, and offer only what is possible."""
+        stack, undo, redo = session.undo_stack, self._actions["undo"], self._actions["redo"]
+
+        def follow() -> None:
+            undo.setEnabled(stack.canUndo())
+            redo.setEnabled(stack.canRedo())
+            undo.setText(f"&Undo {stack.undoText()}".rstrip())
+            redo.setText(f"&Redo {stack.redoText()}".rstrip())
+
+        stack.indexChanged.connect(follow)
+        follow()
+
+    # The panel ---------------------------------------------------------------------------------
+
+    def _catalogue_ready(self, ready: Ready) -> None:
+        self.catalogue = ready
+        self._panel.set_catalogue(ready)
+        self._layers.set_titles({method.name: method.title for method in ready.methods})
+        for broken in ready.broken:
+            self._status.say(f"{broken.plugin} could not be used: {broken.error}")
+
+    def _tell_facts(self) -> None:
+        document = self.session.document if self.session else None
+        has_mask = document is not None and document.mask is not None
+        self._panel.set_facts(has_image=document is not None, has_mask=has_mask)
+
+    def _recipe_edited(self) -> None:
+        if self.session is not None:
+            self.session.edit_recipe(self._panel.recipe())
+
+    def _use_settings(self) -> None:
+        layer = self._layers.current
+        if self.session is not None and layer is not None and layer.edit is not None:
+            self.session.run(SetRecipe(layer.edit.recipe, f"Use settings of {layer.name}"))
+
+    def _set_mask(self, make: Callable[[Document], SetMask]) -> None:
+        if self.session is not None and not self.session.painting:
+            self.session.run(make(self.session.document))
+            self._actions["overlay"].setChecked(self.session.document.mask is not None)
+
+    # Runs --------------------------------------------------------------------------------------
+
+    def look(self, looking: bool) -> None:
+        """Have previews made only while someone can see them."""
+        self._window.jobs.watch(looking)
+
+    def _run(self) -> None:
+        self.runs.edit(self._panel.recipe())
+
+    def _invert(self) -> None:
+        self.runs.invert(self._panel.recipe())
+
+    def _run_started(self) -> None:
+        self._window.modes.show_picture()
+        self._panel.job_started()
+        self._status.say("Running. You can keep working; Ctrl+. stops it.")
+
+    def _run_ended(self, sentence: str) -> None:
+        self._canvas.set_preview(None)
+        self._panel.job_ended(sentence)
+        self._status.say(sentence)
+
+    def _run_failed(self, error: SfumatoError) -> None:
+        dialogs.show_error(self._window, error)
+
+    def _inverted(self, report: InversionReport) -> None:
+        self._status.show_inversion(report)
+        self._panel.set_inversion_status(*inversion_sentence(report))
+
+    # What the parts tell -----------------------------------------------------------------------
+
+    def _measured(self, measurement: Measurement) -> None:
+        self._status.show_measurement(measurement)
+        self._layers.set_stale(measurement.stale)
+
+    def _show_zoom(self) -> None:
+        self._status.show_zoom(self._canvas.view.zoom if self._canvas.has_document else None)
+
+    def _layer_selected(self) -> None:
+        layer = self._layers.current
+        for name in ("rerun", "use_settings"):
+            self._actions[name].setEnabled(layer is not None and layer.edit is not None)
+
+    def _show_plugins(self) -> None:
+        dialogs.show_plugins(self._window, self.catalogue)
