@@ -14,6 +14,8 @@ class SfumatoError(Exception):
         self.what = what
         self.kept = kept
         self.advice = advice
+        self.details = ""
+        """For a report: the traceback of what lies behind it, if that was a bug."""
         super().__init__(" ".join(part for part in (what, kept, advice) if part))
 
 

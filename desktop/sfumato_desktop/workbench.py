@@ -129,6 +129,7 @@ class Workbench(QObject):
         self._status.show_document(document)
         if session is not None and document is not None:
             session.mask_changed.connect(self._tell_facts)
+            session.undo_stack.indexChanged.connect(self._follow_undo)
             session.recipe_changed.connect(lambda: self._panel.set_recipe(session.document.recipe))
             self._panel.set_recipe(document.recipe)
             self._window.modes.document_opened(has_mask=document.mask is not None)
@@ -138,23 +139,19 @@ class Workbench(QObject):
         self._panel.set_inversion_status(*inversion_sentence(None))
         self._tell_facts()
         self.session_changed.emit()
-        if session is not None:
-            self._follow_undo(session)
+        self._follow_undo()
         if previous is not None:
             previous.deleteLater()
 
-    def _follow_undo(self, session: Session) -> None:
+    def _follow_undo(self) -> None:
         """Name the step in the menu, and offer only what is possible."""
-        stack, undo, redo = session.undo_stack, self._actions["undo"], self._actions["redo"]
-
-        def follow() -> None:
-            undo.setEnabled(stack.canUndo())
-            redo.setEnabled(stack.canRedo())
-            undo.setText(f"&Undo {stack.undoText()}".rstrip())
-            redo.setText(f"&Redo {stack.redoText()}".rstrip())
-
-        stack.indexChanged.connect(follow)
-        follow()
+        if self.session is None:
+            return
+        stack, undo, redo = self.session.undo_stack, self._actions["undo"], self._actions["redo"]
+        undo.setEnabled(stack.canUndo())
+        redo.setEnabled(stack.canRedo())
+        undo.setText(f"&Undo {stack.undoText()}".rstrip())
+        redo.setText(f"&Redo {stack.redoText()}".rstrip())
 
     # The panel ---------------------------------------------------------------------------------
 
