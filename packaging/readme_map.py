@@ -17,10 +17,10 @@ def purpose(module: Path) -> str:
 
 
 def code_map() -> str:
-    """One bold folder and one line per module for each of the four source roots."""
+    """One bold folder and one line per module: the four source roots, then the tools."""
     modules = [
         path
-        for source_root in ("core", "desktop", "plugins", "resources")
+        for source_root in ("core", "desktop", "plugins", "resources", "packaging")
         for path in sorted((ROOT / source_root).rglob("*.py"), key=lambda path: (path.parent, path.name))
         if path.name != "__init__.py"
     ]

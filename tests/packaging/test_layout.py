@@ -51,7 +51,7 @@ def listed_modules() -> set[str]:
 def modules() -> set[str]:
     return {
         path.relative_to(ROOT).as_posix()
-        for source_root in SOURCE_ROOTS
+        for source_root in (*SOURCE_ROOTS, "packaging")
         for path in (ROOT / source_root).rglob("*.py")
         if path.name != "__init__.py"
     }
@@ -81,6 +81,27 @@ def test_no_tracked_file_names_a_machine_or_a_registry():
 
 def test_no_tracked_file_is_a_pickle_of_weights():
     assert [path.name for path in tracked_files() if path.suffix in {".bin", ".pt", ".ckpt", ".pkl"}] == []
+
+
+def test_the_type_checker_exempts_nothing():
+    settings = CONFIG["tool"]["pyright"]
+    assert set(SOURCE_ROOTS) <= set(settings["include"])
+    assert settings["typeCheckingMode"] in {"standard", "strict", "recommended", "all"}
+    switched_off = {name for name, value in settings.items() if value in (False, "none", "information")}
+    assert switched_off <= {"reportMissingTypeStubs"}
+    assert not settings.keys() & {"exclude", "ignore", "strict", "executionEnvironments"}
+
+
+def test_no_module_of_core_and_plugins_is_exempt():
+    blanket = re.compile(r"# (type: ignore(?!\[)|pyright: (?!ignore\[)|ruff: noqa|noqa(?!:))|mypy: ")
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for source_root in ("core", "plugins")
+        for path in sorted((ROOT / source_root).rglob("*.py"))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if blanket.search(line)
+    ]
+    assert found == []
 
 
 def test_the_readme_maps_every_module():
