@@ -1,0 +1,86 @@
+"""`python -m starter_model STAGE`: one command per stage, each resumable."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from pathlib import Path
+from typing import Annotated
+
+import platformdirs
+import torch
+import typer
+
+from sfumato.errors import InputError, SfumatoError
+from starter_model import stages
+from starter_model.config import Settings, read_settings
+from starter_model.supervision import be_idle
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+State = Annotated[Path | None, typer.Option(help="Where everything is kept; by default in the user's cache.")]
+Config = Annotated[Path | None, typer.Option(help="Settings other than starter.toml.")]
+For = Annotated[str, typer.Option("--for", help="Stop by itself after so long: 90s, 160m, 8h.")]
+Device = Annotated[str, typer.Option(help="cpu or cuda; by default cuda where there is one.")]
+
+
+def seconds(text: str) -> float:
+    """A duration such as 160m in seconds; empty means without end."""
+    if not text:
+        return math.inf
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    if match is None:
+        raise InputError(f"--for {text} is no duration.", advice="Write 90s, 160m or 8h.")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def place(state: Path | None) -> Path:
+    """The state folder, made if need be."""
+    folder = state or Path(platformdirs.user_cache_dir("sfumato-training"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def choose(device: str) -> str:
+    """The device asked for, or the best there is."""
+    return device or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def begin(state: Path | None, config: Path | None) -> tuple[Path, Settings]:
+    """What every training stage needs: idle priority, its process group on record, folder and settings."""
+    torch.set_num_threads(1)
+    be_idle()
+    folder = place(state)
+    (folder / "train.pgid").write_text(f"{os.getpgrp()}\n")
+    return folder, read_settings(config)
+
+
+@app.command()
+def data(state: State = None, config: Config = None) -> None:
+    """Fetch the artwork and prepare the sprites."""
+    stages.prepare_data(place(state), read_settings(config))
+
+
+@app.command()
+def vae(state: State = None, config: Config = None, lasting: For = "", device: Device = "") -> None:
+    """Train the autoencoder; freeze it with `freeze` when its budget is spent."""
+    folder, settings = begin(state, config)
+    stages.train_vae(folder, settings, seconds(lasting), choose(device))
+
+
+@app.command()
+def freeze(state: State = None, config: Config = None, out: Path | None = None) -> None:
+    """Fold the whitening into the averaged autoencoder and write it as a diffusers folder."""
+    stages.freeze_vae(place(state), read_settings(config), out)
+
+
+def main() -> None:
+    """Run a stage; failures a person can act on are one sentence, without a traceback."""
+    try:
+        app()
+    except SfumatoError as error:
+        raise SystemExit(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()

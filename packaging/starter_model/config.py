@@ -1,0 +1,73 @@
+"""The recipe's settings: one small TOML file, read into frozen dataclasses."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from sfumato.errors import InputError
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """The world's words (empty: all) and how many foreign drawings the VAE sees."""
+
+    others: int
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class VaeSettings:
+    """The autoencoder's shape and training; `crops` counts 64-pixel crops, a whole picture being four."""
+
+    widths: tuple[int, ...]
+    latent_channels: int
+    layers: int
+    groups: int
+    crops: int
+    whole: float
+    batch: int
+    crop: int
+    learning_rate: float
+    average: float
+    kl: float
+    photographs: float
+    strangers: float
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """How the work is spread, saved and checked."""
+
+    count: int
+    save_seconds: float
+    check_views: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything starter.toml holds."""
+
+    seed: int
+    data: DataSettings
+    vae: VaeSettings
+    workers: WorkerSettings
+
+
+def section(kind: type, name: str, values: dict[str, Any]) -> Any:
+    """One table as its dataclass; InputError naming what is missing or unknown."""
+    known = {field.name for field in fields(kind)}
+    wrong = sorted(known.symmetric_difference(values))
+    if wrong:
+        raise InputError(f"The settings in [{name}] are missing or unknown: {', '.join(wrong)}.")
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+
+
+def read_settings(path: Path | None = None) -> Settings:
+    """The settings of a TOML file, by default starter.toml beside this module."""
+    path = path or Path(__file__).with_name("starter.toml")
+    table = tomllib.loads(path.read_text())
+    kinds = {"data": DataSettings, "vae": VaeSettings, "workers": WorkerSettings}
+    return Settings(table["seed"], **{name: section(kind, name, table[name]) for name, kind in kinds.items()})

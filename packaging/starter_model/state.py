@@ -1,0 +1,45 @@
+"""Files that are whole or absent: training state and everything else the stages write."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from sfumato.errors import StorageError
+
+
+def write_whole(path: Path, content: bytes | memoryview) -> None:
+    """Write beside `path`, then rename over it; StorageError where the disk is full or read-only."""
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        reason = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
+        raise StorageError(
+            f"{path.name} could not be written to {path.parent}: {reason}.",
+            kept="What was saved there before is untouched.",
+            advice="Free some space and run the same command again; it goes on from there.",
+        ) from error
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, str] | None = None) -> None:
+    """Write tensors and a few strings as one safetensors file, whole or not at all."""
+    write_whole(path, save({name: tensor.contiguous() for name, tensor in tensors.items()}, dict(meta or {})))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a safetensors file and its strings."""
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
