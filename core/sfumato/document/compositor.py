@@ -90,8 +90,11 @@ def hash_below(document: Document, box: Rect, *, below: str | None = None) -> st
 
 
 def is_stale(document: Document, layer: Layer) -> bool:
-    """Say whether what an edit layer was computed from has changed since; other layers are never stale."""
-    if layer.edit is None:
+    """Say whether what an edit layer was computed from has changed since.
+
+    Layers that are no edits, and pictures made from words alone, are never stale.
+    """
+    if layer.edit is None or not layer.edit.below:
         return False
     return layer.edit.below != hash_below(document, layer.box, below=layer.id)
 

@@ -32,7 +32,8 @@ class EditInfo:
     chosen: int
     """Index into `candidates` of the one the layer shows."""
     below: str
-    """What it was computed from, as `compositor.hash_below` gave it; the layer is stale once that differs."""
+    """What it was computed from, as `compositor.hash_below` gave it; "" if from words alone. Once that
+    differs, the layer is stale."""
 
 
 @dataclass(eq=False)

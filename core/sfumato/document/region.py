@@ -89,7 +89,7 @@ def _span(start: int, stop: int, side: int, length: int) -> tuple[int, int]:
 def cut(image: Pixels, profile: bytes | None, region: Region) -> NDArray[np.float32]:
     """Return what the model sees: (H, W, 3) sRGB in [0, 1] of `region.size`, alpha laid over white."""
     colours = _over_white(image[window(region.box)])
-    return resize(Profile(profile).to_srgb(colours), region.size)
+    return np.clip(resize(Profile(profile).to_srgb(colours), region.size), 0, 1)
 
 
 def cut_mask(mask: Mask, region: Region) -> NDArray[np.float32]:
