@@ -1,0 +1,177 @@
+"""A form made from a list of controls: label, editor and reset per row, and a fold for the advanced ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QPalette
+from PySide6.QtWidgets import QGridLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+
+from sfumato.params import Control, Value
+from sfumato_desktop.fields import SHORT_UNIT, Field, FlagField, make_field
+from sfumato_desktop.glyphs import GlyphButton
+from sfumato_desktop.named import named
+
+LABEL_WIDTH = 104
+_FLAT = "QToolButton:checked { background: transparent; color: palette(button-text) }"
+"""An open fold is not a pressed button."""
+
+
+class Fold(QWidget):
+    """A heading that opens and closes what is below it."""
+
+    def __init__(self, title: str, name: str) -> None:
+        super().__init__()
+        self.button = named(QToolButton(), f"{name}_fold", title, f"Show or hide: {title.lower()}")
+        self.button.setText(title)
+        self.button.setCheckable(True)
+        self.button.setAutoRaise(True)
+        self.button.setStyleSheet(
+            "QToolButton:checked { background: transparent; color: palette(button-text) }"
+        )
+        self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.body = QWidget()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addWidget(self.button)
+        column.addWidget(self.body)
+        self.button.toggled.connect(self._turn)
+        self._turn(False)
+
+    def _turn(self, is_open: bool) -> None:
+        self.button.setArrowType(Qt.ArrowType.DownArrow if is_open else Qt.ArrowType.RightArrow)
+        self.body.setVisible(is_open)
+
+
+class Form(QWidget):
+    """The generated form of a list of controls."""
+
+    edited = Signal()
+
+    def __init__(self, controls: Iterable[Control], name: str) -> None:
+        super().__init__()
+        self.setObjectName(name)
+        self._fields: dict[str, Field] = {}
+        self._dots: dict[str, GlyphButton] = {}
+        self._given: set[str] = set()
+        controls = tuple(controls)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        plain, advanced = ([c for c in controls if c.advanced is folded] for folded in (False, True))
+        if plain:
+            column.addLayout(self._rows(plain))
+        self.fold = Fold("Advanced", name)
+        column.addWidget(self.fold)
+        self.fold.setVisible(bool(advanced))
+        self.fold.body.setLayout(self._rows(advanced))
+
+    def values(self) -> dict[str, Value]:
+        """The values that differ from the defaults, and those that were given by `set_values`."""
+        return {
+            name: field.value()
+            for name, field in self._fields.items()
+            if name in self._given or field.value() != field.control.default
+        }
+
+    def set_values(self, values: Mapping[str, Value]) -> None:
+        """Show these values, and the default of every control not among them; emits nothing."""
+        self._given = set(values) & set(self._fields)
+        for name, field in self._fields.items():
+            value = values.get(name, field.control.default)
+            if field.value() != value:
+                field.set_value(value)
+            self._mark(name)
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._fields)
+
+    def field(self, name: str) -> Field:
+        """The editor of one control; raises `KeyError` if there is none of that name."""
+        return self._fields[name]
+
+    def edit(self, name: str, value: Value) -> None:
+        """Set one value as if the person had; emits `edited` if it changed."""
+        field = self.field(name)
+        before = field.value()
+        field.set_value(value)
+        if field.value() != before:
+            self._edited(name)
+
+    def _rows(self, controls: list[Control]) -> QGridLayout:
+        grid = QGridLayout()
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setHorizontalSpacing(6)
+        grid.setVerticalSpacing(4)
+        grid.setColumnMinimumWidth(0, LABEL_WIDTH)
+        grid.setColumnStretch(1, 1)
+        for row, control in enumerate(controls):
+            self._add_row(grid, row, control)
+        return grid
+
+    def _add_row(self, grid: QGridLayout, row: int, control: Control) -> None:
+        field = make_field(control)
+        tip = f"Back to the default: {_words(control.default)}"
+        dot = GlyphButton("reset", f"{control.name}_reset", f"Reset {control.label}", tip, side=12)
+        dot.set_role(QPalette.ColorRole.Link)
+        dot.setFixedWidth(22)
+        policy = dot.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        dot.setSizePolicy(policy)
+        dot.hide()
+        if isinstance(field, FlagField):
+            grid.addWidget(field, row, 0, 1, 2)
+        else:
+            grid.addWidget(_label(control, field), row, 0)
+            grid.addWidget(field, row, 1)
+        grid.addWidget(dot, row, 2)
+        self._fields[control.name], self._dots[control.name] = field, dot
+        field.edited.connect(lambda name=control.name: self._edited(name))
+        dot.clicked.connect(lambda _=False, name=control.name: self._reset(name))
+
+    def _reset(self, name: str) -> None:
+        field = self._fields[name]
+        self._given.discard(name)
+        field.setFocus()  # the dot is about to vanish, and focus with it
+        field.set_value(field.control.default)
+        self._edited(name)
+
+    def _edited(self, name: str) -> None:
+        self._mark(name)
+        self.edited.emit()
+
+    def _mark(self, name: str) -> None:
+        field = self._fields[name]
+        self._dots[name].setVisible(field.value() != field.control.default)
+
+
+def _label(control: Control, field: Field) -> QWidget:
+    """The label, and a longer unit muted on a line of its own."""
+    name = QLabel(control.label)
+    name.setBuddy(field)
+    lines = [name]
+    if len(control.unit) > SHORT_UNIT:
+        unit = QLabel(control.unit)
+        unit.setProperty("muted", True)
+        font = unit.font()
+        font.setPointSizeF(font.pointSizeF() * 0.85)
+        unit.setFont(font)
+        lines.append(unit)
+    cell = QWidget()
+    cell.setFixedWidth(LABEL_WIDTH)
+    column = QVBoxLayout(cell)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(0)
+    for line in lines:
+        line.setWordWrap(True)
+        line.setToolTip(control.help)
+        column.addWidget(line)
+    return cell
+
+
+def _words(value: Value) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value) or "empty"

@@ -1,0 +1,30 @@
+"""Methods described to the person who chooses among them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+
+from sfumato.method import MethodInfo, Need
+from sfumato.pairing import Facts
+
+
+def describe(info: MethodInfo, facts: Facts) -> str:
+    """A method in rich text: what it does, its paper, and its needs with a tick at those that are met."""
+    paper = f' <a href="{escape(info.paper)}">Paper</a>' if info.paper.startswith("http") else ""
+    return f"{escape(info.summary)}{paper}{_needs(info.needs, facts)}"
+
+
+def _needs(needs: Iterable[Need], facts: Facts) -> str:
+    there = {
+        Need.IMAGE: facts.has_image,
+        Need.SOURCE_PROMPT: bool(facts.source.strip()),
+        Need.TARGET_PROMPT: bool(facts.target.strip()),
+        Need.INSTRUCTION: bool(facts.instruction.strip()),
+        Need.MASK: facts.has_mask,
+        Need.CONTROL_IMAGE: bool(facts.controls),
+    }
+    badges = [
+        f"{'✓' if there[need] else '○'} {need.value.split(' ', 1)[-1]}" for need in Need if need in needs
+    ]
+    return f"<br>Needs {' &nbsp;'.join(each.replace(' ', '&nbsp;') for each in badges)}" if badges else ""

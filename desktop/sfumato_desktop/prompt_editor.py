@@ -1,0 +1,131 @@
+"""The prompts: what the picture shows, what it should show, and the words between them that change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from PySide6.QtCore import QEvent, QPoint, Signal
+from PySide6.QtGui import QTextCharFormat
+from PySide6.QtWidgets import QLabel, QToolTip, QVBoxLayout, QWidget
+
+from sfumato.method import MethodInfo, Need
+from sfumato.prompts import Change, Piece, Word, compare, words
+from sfumato_desktop.change_marks import LEGEND, mark, spell_out
+from sfumato_desktop.named import named
+from sfumato_desktop.prompt_field import PromptField
+
+HEAVIEST = 3.0
+_WEIGHT_STEP = 0.1
+_NOTHING = "Say what the photo shows. A few words are enough."
+
+
+class PromptEditor(QWidget):
+    """Source and target with the changed words marked, or one instruction, as the method wants."""
+
+    edited = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._weights: dict[str, float] = {}
+        self._compares = True
+        self.source = PromptField("source_prompt", "The photo shows", f"What is in the photo now{LEGEND}")
+        self.source.setPlaceholderText(_NOTHING)
+        tip = f"What it should show instead. Ctrl+Up and Ctrl+Down weigh the word under the cursor.{LEGEND}"
+        self.target = PromptField("target_prompt", "It should show", tip)
+        self.target.setPlaceholderText("The same words, with the change.")
+        self.instruction = PromptField("instruction", "Instruction", "What to do with the photo, as an order")
+        self.instruction.setPlaceholderText("Say what to do: make it snow.")
+        self.weights_line = named(
+            QLabel(), "weights_line", "Word weights", "Words with a weight of their own"
+        )
+        self.weights_line.setWordWrap(True)
+        self.weights_line.setProperty("muted", True)
+        self._titles = {field: self._title(field) for field in (self.source, self.target, self.instruction)}
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(3)
+        for field, title in self._titles.items():
+            column.addWidget(title)
+            column.addWidget(field)
+            field.edited.connect(self._refresh)
+            field.edited.connect(self.edited)
+        column.addWidget(self.weights_line)
+        self.target.weigh.connect(self._weigh)
+        self.show_for(None)
+        self._refresh()
+
+    def show_for(self, editor: MethodInfo | None) -> None:
+        """Show what a method works with: a source if it has a picture, an instruction if it takes one."""
+        needs = editor.needs if editor is not None else frozenset({Need.IMAGE})
+        orders = Need.INSTRUCTION in needs
+        wanted = {
+            self.source: Need.SOURCE_PROMPT in needs or (Need.IMAGE in needs and not orders),
+            self.target: Need.TARGET_PROMPT in needs or not orders,
+            self.instruction: orders,
+        }
+        for field, shown in wanted.items():
+            field.setVisible(shown)
+            self._titles[field].setVisible(shown)
+        self._compares = wanted[self.source] and wanted[self.target]
+        self._refresh()
+
+    def word_weights(self) -> dict[str, float]:
+        """Weights other than 1 of words that the target prompt has, by the word in small letters."""
+        there = {word.text.lower() for word in words(self.target.text())}
+        return {word: weight for word, weight in self._weights.items() if word in there and weight != 1}
+
+    def set_word_weights(self, weights: Mapping[str, float]) -> None:
+        """Replace all weights, without `edited`."""
+        self._weights = {word.lower(): weight for word, weight in weights.items()}
+        self._refresh()
+
+    def pieces(self) -> tuple[Piece, ...]:
+        """How the two prompts align."""
+        return compare(self.source.text(), self.target.text())
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._refresh()
+
+    def _title(self, field: PromptField) -> QLabel:
+        title = QLabel(field.accessibleName())
+        title.setBuddy(field)
+        title.setToolTip(field.toolTip())
+        return title
+
+    def _weigh(self, word: Word, direction: int) -> None:
+        name = word.text.lower()
+        weight = round(self._weights.get(name, 1.0) + direction * _WEIGHT_STEP, 2)
+        self._weights[name] = min(max(weight, 0.0), HEAVIEST)
+        self._refresh()
+        below = self.target.cursorRect().bottomLeft() + QPoint(0, 4)
+        QToolTip.showText(
+            self.target.mapToGlobal(below), _weighed(word.text, self._weights[name]), self.target
+        )
+        self.edited.emit()
+
+    def _refresh(self) -> None:
+        before, after = words(self.source.text()), words(self.target.text())
+        pieces = self.pieces() if before and after and self._compares else ()
+        self.source.show_marks(self._marks(pieces, before, "source"))
+        self.target.show_marks(self._marks(pieces, after, "target"))
+        self.target.setAccessibleDescription(spell_out(pieces, before, after) if pieces else "")
+        weights = self.word_weights()
+        self.weights_line.setText("Weights: " + ", ".join(_weighed(*item) for item in weights.items()))
+        self.weights_line.setVisible(bool(weights) and self.target.isVisibleTo(self))
+
+    def _marks(
+        self, pieces: tuple[Piece, ...], there: tuple[Word, ...], side: str
+    ) -> list[tuple[Word, QTextCharFormat]]:
+        looks: dict[Change, QTextCharFormat] = {p.change: mark(p.change, self.palette()) for p in pieces}
+        return [
+            (word, looks[piece.change])
+            for piece in pieces
+            if piece.change != "kept"
+            for word in there[slice(*getattr(piece, side))]
+        ]
+
+
+def _weighed(word: str, weight: float) -> str:
+    return f"{word} ×{weight:.4g}"

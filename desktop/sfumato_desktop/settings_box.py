@@ -1,0 +1,108 @@
+"""What every edit has: seed, steps, guidance and the advanced settings, in a generated form."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from sfumato.method import Recipe, Solver
+from sfumato.params import Control, ControlKind
+from sfumato_desktop.forms import Form
+from sfumato_desktop.seed_field import SeedField
+
+
+def _control(name: str, kind: ControlKind, label: str, help: str, **rest: Any) -> Control:
+    """A control for a field of the recipe, which knows the default."""
+    return Control(name, kind, label, help, Recipe.model_fields[name].default, **rest)
+
+
+SETTINGS = (
+    _control(
+        "steps",
+        "integer",
+        "Steps",
+        "How many steps lead to the noise and back. More are slower and more faithful.",
+        minimum=1,
+        maximum=1000,
+        step=1,
+    ),
+    _control(
+        "guidance",
+        "number",
+        "Guidance",
+        "How strongly the picture follows the words. 1 is the least that makes sense; 5 to 8 is usual.",
+        minimum=0,
+        maximum=50,
+        step=0.5,
+    ),
+    _control("negative", "text", "Not wanted", "What to steer away from, in words.", advanced=True),
+    _control(
+        "start",
+        "number",
+        "Skip",
+        "Share of the steps to leave out at the noisy end. More keeps more of the photo.",
+        unit="share of steps",
+        minimum=0,
+        maximum=0.99,
+        step=0.05,
+        advanced=True,
+    ),
+    _control(
+        "solver",
+        "choice",
+        "Solver",
+        "The rule that takes one step. The inversion methods expect ddim.",
+        choices=get_args(Solver),
+        advanced=True,
+    ),
+    _control(
+        "eta",
+        "number",
+        "Fresh noise",
+        "New noise in every step (eta): 0 is DDIM and repeatable from an inversion, 1 is DDPM.",
+        minimum=0,
+        maximum=1,
+        step=0.05,
+        advanced=True,
+    ),
+    _control(
+        "candidates",
+        "integer",
+        "Candidates",
+        "How many results to make at once, to choose from.",
+        minimum=1,
+        maximum=16,
+        step=1,
+        advanced=True,
+    ),
+)
+
+
+class SettingsBox(QWidget):
+    """The settings part of a recipe."""
+
+    edited = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seed = SeedField()
+        self.form = Form(SETTINGS, "settings")
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addWidget(self.seed)
+        column.addWidget(self.form)
+        self.seed.edited.connect(self.edited)
+        self.form.edited.connect(self.edited)
+
+    def part(self) -> dict[str, Any]:
+        """The settings part of the recipe."""
+        values = {control.name: self.form.field(control.name).value() for control in SETTINGS}
+        return {"seed": self.seed.value(), **values}
+
+    def set_recipe(self, recipe: Recipe) -> None:
+        """Show a recipe's settings, without `edited`."""
+        self.seed.set_value(recipe.seed)
+        self.form.set_values({control.name: getattr(recipe, control.name) for control in SETTINGS})
