@@ -170,6 +170,8 @@ def export_image(document: Document, path: Path | str, *, quality: int = 95, rec
     saved = _newest_recipe(document) if recipe else None
     if saved is not None:
         options |= embedding(saved, file_format)
+    if file_format == "TIFF":
+        options = _tiff_tags(options)
     with write_atomically(path) as file:
         image.save(file, file_format, **options)
 
@@ -189,7 +191,7 @@ def _options(file_format: str, quality: int) -> dict[str, Any]:
         "PNG": {"compress_level": 4},
         "JPEG": {"quality": quality, "subsampling": 0 if quality >= 90 else 2, "optimize": True},
         "WEBP": {"quality": quality, "lossless": quality >= 100, "exact": True},
-        "TIFF": {"compression": "tiff_adobe_deflate"},
+        "TIFF": {"compression": "raw"},  # with libtiff's compressors Pillow cannot write EXIF
     }
     return options[file_format]
 
@@ -201,6 +203,16 @@ def _carried(document: Document, file_format: str) -> dict[str, Any]:
     if document.exif is not None and (file_format != "JPEG" or len(document.exif) <= MAX_JPEG_EXIF):
         carried["exif"] = document.exif
     return carried
+
+
+def _tiff_tags(options: dict[str, Any]) -> dict[str, Any]:
+    """In a TIFF both EXIF and XMP are tags of the picture itself."""
+    exif = Image.Exif()
+    exif.load(options.pop("exif", b""))
+    tags = _photograph_only(exif)
+    if "xmp" in options:
+        tags[ExifTags.Base.XMLPacket] = options.pop("xmp")
+    return options | {"exif": tags}
 
 
 def _newest_recipe(document: Document) -> SavedRecipe | None:

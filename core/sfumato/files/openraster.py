@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import zipfile
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from sfumato.errors import InputError
 from sfumato.files.archive import Archive
 from sfumato.files.atomic import write_atomically
 from sfumato.files.decoding import open_file, reading
-from sfumato.files.project_extras import ENTRY, Extras, SavedEdit, SavedLayer, read_extras
+from sfumato.files.project_extras import ENTRY, Extras, SavedEdit, SavedLayer, read_extras, storable
 from sfumato.files.stack_xml import NORMAL, Stack, StackLayer, plain_name, read_stack, write_stack
 
 MIMETYPE = b"image/openraster"
@@ -47,7 +46,7 @@ def save_project(document: Document, path: Path | str) -> None:
             writer.picture(src, layer.pixels)
         _write_previews(writer, flatten(document))
         extras = _write_extras(writer, document, sources)
-        writer.entry(ENTRY, json.dumps(extras.model_dump(mode="json"), allow_nan=False).encode())
+        writer.entry(ENTRY, extras.to_json())
 
 
 class _Writer:
@@ -80,10 +79,10 @@ def _write_extras(writer: _Writer, document: Document, sources: tuple[str, ...])
     layers: list[SavedLayer] = []
     for number, (src, layer) in enumerate(zip(sources, document.layers, strict=True)):
         edit = None if layer.edit is None else _write_edit(writer, layer, layer.edit, number)
-        layers.append(SavedLayer(src=src, id=layer.id, name=layer.name, edit=edit))
+        layers.append(SavedLayer(src=src, id=layer.id, name=storable(layer.name), edit=edit))
     mask, profile, exif = document.mask, document.profile, document.exif
     return Extras(
-        title=document.title,
+        title=storable(document.title),
         recipe=document.recipe,
         mask=None if mask is None else writer.picture("sfumato/mask.png", mask),
         profile=None if profile is None else writer.entry("sfumato/profile.icc", profile),

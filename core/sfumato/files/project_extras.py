@@ -54,6 +54,15 @@ class Extras(_Strict):
     exif: str | None = None
     layers: tuple[SavedLayer, ...] = ()
 
+    def to_json(self) -> bytes:
+        """Return JSON; what it cannot hold in a provenance becomes null or text, lest it stops a save."""
+        return self.model_dump_json(fallback=str).encode()
+
+
+def storable(text: str) -> str:
+    """Return a text that UTF-8 can hold: names of files need not be valid, and layers are named after them."""
+    return text.encode("utf-8", "replace").decode()
+
 
 def read_extras(archive: Archive) -> tuple[Extras | None, tuple[str, ...]]:
     """Return a project's extras and notes for the person; no extras if they are absent, newer, or damaged."""

@@ -73,8 +73,11 @@ class SavedRecipe(BaseModel):
         return cls(recipe=edit.recipe, provenance=edit.provenance, source_sha256=source_sha256, mask=mask)
 
     def to_json(self, *, indent: int | None = None) -> str:
-        """Return JSON in plain ASCII, so that it passes unharmed through every kind of metadata."""
-        return json.dumps(self.model_dump(mode="json"), indent=indent, allow_nan=False)
+        """Return JSON in plain ASCII, so that it passes unharmed through every kind of metadata.
+
+        What JSON cannot hold in the provenance becomes null or text: it must not stand in the way of a save.
+        """
+        return json.dumps(json.loads(self.model_dump_json(fallback=str)), indent=indent)
 
     @classmethod
     def from_json(cls, text: str | bytes, name: str = "The recipe") -> SavedRecipe:
