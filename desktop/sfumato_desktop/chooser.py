@@ -10,8 +10,10 @@ from PySide6.QtGui import QStandardItem, QStandardItemModel
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from sfumato_desktop.fields import WheelGuard
-from sfumato_desktop.forms import LABEL_WIDTH
 from sfumato_desktop.named import named
+from sfumato_desktop.second_line import set_muted
+
+_LABEL_WIDTH = 74
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,10 @@ class Chooser(QWidget):
         self.description.setWordWrap(True)
         self.description.setTextFormat(Qt.TextFormat.RichText)
         self.description.setOpenExternalLinks(True)
-        self.description.setProperty("muted", True)
+        set_muted(self.description)
         title = QLabel(label)
         title.setBuddy(self.combo)
-        title.setFixedWidth(LABEL_WIDTH - 30)
+        title.setFixedWidth(_LABEL_WIDTH)
         row = QHBoxLayout()
         row.setSpacing(6)
         row.addWidget(title)

@@ -118,6 +118,7 @@ class EditPanel(QWidget):
     def job_ended(self, outcome: str | None) -> None:
         """Be ready for the next run; `outcome` says how this one went."""
         self._run_box.ended(outcome)
+        self._refresh()
 
     def _lay_out(self) -> None:
         body = QWidget()
@@ -207,6 +208,8 @@ class EditPanel(QWidget):
 
     def _why_no_inversion(self, facts: Facts) -> str | None:
         inverter = self._methods.method("inverter")
+        if self._run_box.running:
+            return "Another run is under way."
         if inverter is None:
             return "There is no method to invert with."
         return inversion_refusal(inverter, self._methods.model(), facts=facts)

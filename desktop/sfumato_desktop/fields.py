@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 from sfumato.params import Control, Value
 from sfumato_desktop.named import named
 
+NUMBER_WIDTH = 74
 SHORT_UNIT = 2
 """A unit of at most this many characters stands in the number entry, a longer one under the label."""
 _TICKS = 1000
@@ -84,13 +85,13 @@ class NumberField(Field):
         self._value: float = float(control.default)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, _TICKS)
-        self.slider.setMinimumWidth(60)
+        self.slider.setMinimumWidth(48)
         self.spin = QDoubleSpinBox()
         self.spin.setDecimals(_decimals(control))
         self.spin.setRange(self._low, self._high)
         self.spin.setSingleStep(self._step)
         self.spin.setKeyboardTracking(False)
-        self.spin.setFixedWidth(80)
+        self.spin.setFixedWidth(NUMBER_WIDTH)
         if 0 < len(control.unit) <= SHORT_UNIT:
             self.spin.setSuffix(f" {control.unit}")
         self._adopt(self.slider, "slider", ", slider")
@@ -156,7 +157,7 @@ class FlagField(Field):
 
     def __init__(self, control: Control) -> None:
         super().__init__(control)
-        self.box = QCheckBox(control.label)
+        self.box = QCheckBox()
         self._adopt(self.box, "flag")
         self.set_value(control.default)
         self.setFocusProxy(self.box)

@@ -6,16 +6,20 @@ from collections.abc import Iterable, Mapping
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QPalette
-from PySide6.QtWidgets import QGridLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from sfumato.params import Control, Value
-from sfumato_desktop.fields import SHORT_UNIT, Field, FlagField, make_field
+from sfumato_desktop.fields import SHORT_UNIT, Field, make_field
 from sfumato_desktop.glyphs import GlyphButton
-from sfumato_desktop.named import named
+from sfumato_desktop.second_line import set_muted
 
-LABEL_WIDTH = 104
-_FLAT = "QToolButton:checked { background: transparent; color: palette(button-text) }"
-"""An open fold is not a pressed button."""
+LABEL_WIDTH = 100
+RESET_WIDTH = 20
+_FLAT = """
+QToolButton { padding: 3px 6px 3px 0 }
+QToolButton:checked { background: transparent; color: palette(button-text) }
+"""
+"""An open fold is not a pressed button, and its title stands in line with the labels."""
 
 
 class Fold(QWidget):
@@ -23,10 +27,10 @@ class Fold(QWidget):
 
     def __init__(self, title: str, name: str) -> None:
         super().__init__()
-        self.button = named(QToolButton(), f"{name}_fold", title, f"Show or hide: {title.lower()}")
+        tip = f"Show or hide: {title.lower()}"
+        self.button = GlyphButton("chevron-right", f"{name}_fold", title, tip, side=12)
         self.button.setText(title)
         self.button.setCheckable(True)
-        self.button.setAutoRaise(True)
         self.button.setStyleSheet(
             "QToolButton:checked { background: transparent; color: palette(button-text) }"
         )
@@ -41,7 +45,7 @@ class Fold(QWidget):
         self._turn(False)
 
     def _turn(self, is_open: bool) -> None:
-        self.button.setArrowType(Qt.ArrowType.DownArrow if is_open else Qt.ArrowType.RightArrow)
+        self.button.set_glyph("chevron-down" if is_open else "chevron-right")
         self.body.setVisible(is_open)
 
 
@@ -106,7 +110,7 @@ class Form(QWidget):
         grid.setHorizontalSpacing(6)
         grid.setVerticalSpacing(4)
         grid.setColumnMinimumWidth(0, LABEL_WIDTH)
-        grid.setColumnStretch(1, 1)
+        grid.setColumnStretch(2, 1)
         for row, control in enumerate(controls):
             self._add_row(grid, row, control)
         return grid
@@ -116,17 +120,14 @@ class Form(QWidget):
         tip = f"Back to the default: {_words(control.default)}"
         dot = GlyphButton("reset", f"{control.name}_reset", f"Reset {control.label}", tip, side=12)
         dot.set_role(QPalette.ColorRole.Link)
-        dot.setFixedWidth(22)
+        dot.setFixedSize(RESET_WIDTH, RESET_WIDTH)
+        dot.setStyleSheet("QToolButton { padding: 0 }")
         policy = dot.sizePolicy()
         policy.setRetainSizeWhenHidden(True)
         dot.setSizePolicy(policy)
         dot.hide()
-        if isinstance(field, FlagField):
-            grid.addWidget(field, row, 0, 1, 2)
-        else:
-            grid.addWidget(_label(control, field), row, 0)
-            grid.addWidget(field, row, 1)
-        grid.addWidget(dot, row, 2)
+        for column, part in enumerate((_label(control, field), dot, field)):
+            grid.addWidget(part, row, column)
         self._fields[control.name], self._dots[control.name] = field, dot
         field.edited.connect(lambda name=control.name: self._edited(name))
         dot.clicked.connect(lambda _=False, name=control.name: self._reset(name))
@@ -154,10 +155,7 @@ def _label(control: Control, field: Field) -> QWidget:
     lines = [name]
     if len(control.unit) > SHORT_UNIT:
         unit = QLabel(control.unit)
-        unit.setProperty("muted", True)
-        font = unit.font()
-        font.setPointSizeF(font.pointSizeF() * 0.85)
-        unit.setFont(font)
+        set_muted(unit)
         lines.append(unit)
     cell = QWidget()
     cell.setFixedWidth(LABEL_WIDTH)

@@ -24,7 +24,6 @@ def _needs(needs: Iterable[Need], facts: Facts) -> str:
         Need.MASK: facts.has_mask,
         Need.CONTROL_IMAGE: bool(facts.controls),
     }
-    badges = [
-        f"{'✓' if there[need] else '○'} {need.value.split(' ', 1)[-1]}" for need in Need if need in needs
-    ]
-    return f"<br>Needs {' &nbsp;'.join(each.replace(' ', '&nbsp;') for each in badges)}" if badges else ""
+    wanted = [need for need in Need if need in needs]
+    badges = [f"{'✓' if there[need] else '○'} {need.value.split(' ', 1)[-1]}" for need in wanted]
+    return f"<br>Needs {' · '.join(each.replace(' ', '&nbsp;') for each in badges)}" if badges else ""

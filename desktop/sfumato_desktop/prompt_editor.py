@@ -13,6 +13,7 @@ from sfumato.prompts import Change, Piece, Word, compare, words
 from sfumato_desktop.change_marks import LEGEND, mark, spell_out
 from sfumato_desktop.named import named
 from sfumato_desktop.prompt_field import PromptField
+from sfumato_desktop.second_line import set_muted
 
 HEAVIEST = 3.0
 _WEIGHT_STEP = 0.1
@@ -39,12 +40,13 @@ class PromptEditor(QWidget):
             QLabel(), "weights_line", "Word weights", "Words with a weight of their own"
         )
         self.weights_line.setWordWrap(True)
-        self.weights_line.setProperty("muted", True)
+        set_muted(self.weights_line)
         self._titles = {field: self._title(field) for field in (self.source, self.target, self.instruction)}
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3)
         for field, title in self._titles.items():
+            title.setContentsMargins(0, 4, 0, 0)
             column.addWidget(title)
             column.addWidget(field)
             field.edited.connect(self._refresh)

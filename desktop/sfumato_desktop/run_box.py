@@ -21,7 +21,7 @@ class RunBox(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._refusal: str | None = None
-        self._note = ""
+        self._note = self._outcome = ""
         self._running = False
         self.run_button = push_button("Run", "run", _RUN_TIP)
         self.run_button.setProperty("primary", True)
@@ -48,6 +48,10 @@ class RunBox(QWidget):
         self._show()
 
     @property
+    def running(self) -> bool:
+        return self._running
+
+    @property
     def can_run(self) -> bool:
         return self._refusal is None and not self._running
 
@@ -58,7 +62,7 @@ class RunBox(QWidget):
 
     def started(self) -> None:
         self._running = True
-        self._note = ""
+        self._outcome = ""
         self.bar.setRange(0, 0)
         self.bar.setFormat("Starting…")
         self.run_button.setText("Running…")
@@ -77,7 +81,7 @@ class RunBox(QWidget):
     def ended(self, sentence: str | None) -> None:
         """Be ready for the next run; say how this one went."""
         self._running = False
-        self._note = sentence or ""
+        self._outcome = sentence or ""
         self._show()
 
     def _show(self) -> None:
@@ -88,7 +92,7 @@ class RunBox(QWidget):
             self.run_button.setText("Run")
         self.run_button.setToolTip(self._refusal or _RUN_TIP)
         self.run_button.setAccessibleDescription(self._refusal or "")
-        text = "" if self._running else self._refusal or self._note
+        text = "" if self._running else self._refusal or self._note or self._outcome
         self.message.setText(text)
         self.message.setVisible(bool(text))
 

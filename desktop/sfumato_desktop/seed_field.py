@@ -9,7 +9,7 @@ from PySide6.QtCore import QRegularExpression, Qt, Signal
 from PySide6.QtGui import QRegularExpressionValidator
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QWidget
 
-from sfumato_desktop.forms import LABEL_WIDTH
+from sfumato_desktop.forms import LABEL_WIDTH, RESET_WIDTH
 from sfumato_desktop.glyphs import GlyphButton
 from sfumato_desktop.named import named
 
@@ -39,7 +39,7 @@ class SeedField(QWidget):
         self.lock.setStyleSheet(_FLAT)
         label = QLabel("Seed")
         label.setBuddy(self.line)
-        label.setFixedWidth(LABEL_WIDTH)
+        label.setFixedWidth(LABEL_WIDTH + RESET_WIDTH + 6)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(6)

@@ -1,0 +1,195 @@
+"""Prompt-to-Prompt's panel: how much each word of the target prompt counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from PySide6.QtCore import QObject, QSignalBlocker, Qt, Signal
+from PySide6.QtGui import QWheelEvent
+from PySide6.QtWidgets import (
+    QDoubleSpinBox,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QSlider,
+    QToolButton,
+    QWidget,
+)
+from typing_extensions import override
+
+from sfumato.hookspecs import PanelBridge, hookimpl
+from sfumato.prompts import Change, compare, words
+
+HEAVIEST = 3.0
+_TICK = 0.05
+_LABEL_WIDTH, _RESET_WIDTH, _NUMBER_WIDTH = 100, 20, 74
+_SIGNS: dict[Change, str] = {"kept": "", "replaced": "~", "added": "+", "removed": "-"}
+_SAID: dict[Change, str] = {
+    "kept": "kept",
+    "replaced": "in place of another word",
+    "added": "added",
+    "removed": "removed",
+}
+
+
+@hookimpl
+def custom_panel(method: str, bridge: PanelBridge, parent: QWidget) -> QWidget | None:
+    """The weights of the words, for the method that weighs them."""
+    return WordWeights(bridge, parent) if method == "p2p" else None
+
+
+class WordWeights(QFrame):
+    """One row per word of the target prompt."""
+
+    def __init__(self, bridge: PanelBridge, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("word_weights")
+        self.setAccessibleName("Word weights")
+        self._bridge = bridge
+        self._shown: tuple[tuple[str, Change], ...] = ()
+        self._rows: dict[str, _Row] = {}
+        title = QLabel("Word weights")
+        tip = "How much each word counts: 0 ignores it, 1 leaves it alone, 3 is strongest"
+        title.setToolTip(tip)
+        self.setToolTip(tip)
+        self._reset_all = _small_button("Reset all", "weights_reset_all", "Set every word back to 1")
+        self._reset_all.clicked.connect(lambda: bridge.set_word_weights({}))
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setHorizontalSpacing(6)
+        self._grid.setVerticalSpacing(2)
+        self._grid.setColumnStretch(2, 1)
+        head = QHBoxLayout()
+        head.addWidget(title, 1)
+        head.addWidget(self._reset_all)
+        self._grid.addLayout(head, 0, 0, 1, 4)
+        self._empty = QLabel("Every word of the target prompt gets a weight here.")
+        self._empty.setWordWrap(True)
+        self._grid.addWidget(self._empty, 1, 0, 1, 4)
+        bridge.on_change(self.follow)
+        self.follow()
+
+    def follow(self) -> None:
+        """Show the words and weights there are now; rows are only rebuilt when the words or marks changed."""
+        now = tuple(_marked_words(self._bridge.source(), self._bridge.target()))
+        if now != self._shown:
+            self._rebuild(now)
+        weights = self._bridge.word_weights()
+        for word, row in self._rows.items():
+            row.show_weight(weights.get(word, 1.0))
+        self._reset_all.setEnabled(bool(weights))
+
+    def _rebuild(self, now: tuple[tuple[str, Change], ...]) -> None:
+        for row in self._rows.values():
+            row.remove()
+        self._shown = now
+        self._rows = {word.lower(): _Row(word, change, self) for word, change in now}
+        for at, row in enumerate(self._rows.values(), start=2):
+            row.add_to(self._grid, at)
+            row.weighed.connect(self._weigh)
+        self._empty.setVisible(not now)
+
+    def _weigh(self, word: str, weight: float) -> None:
+        self._bridge.set_word_weights({**self._bridge.word_weights(), word: weight})
+
+
+class _Row(QObject):
+    """The widgets of one word; they live in the panel's grid, so that all rows align."""
+
+    weighed = Signal(str, float)
+
+    def __init__(self, word: str, change: Change, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._word = word.lower()
+        self._label = QLabel(f"{_SIGNS[change]} {word}".strip())
+        self._label.setToolTip(f"“{word}” is {_SAID[change]}")
+        font = self._label.font()
+        font.setBold(change != "kept")
+        self._label.setFont(font)
+        self._label.setFixedWidth(_LABEL_WIDTH)
+        self._slider = _Slider(Qt.Orientation.Horizontal)
+        self._slider.setRange(0, round(HEAVIEST / _TICK))
+        self._slider.setPageStep(round(0.5 / _TICK))
+        self._slider.setMinimumWidth(48)
+        self._number = _Number()
+        self._number.setRange(0, HEAVIEST)
+        self._number.setSingleStep(_TICK)
+        self._number.setKeyboardTracking(False)
+        self._number.setPrefix("×")
+        self._number.setFixedWidth(_NUMBER_WIDTH)
+        self._reset = _small_button("↺", f"weight_{self._word}_reset", f"Set “{word}” back to 1")
+        self._reset.setFixedSize(_RESET_WIDTH, _RESET_WIDTH)
+        self._reset.setStyleSheet("QToolButton { padding: 0 }")
+        self._describe(word, change)
+        self._slider.valueChanged.connect(lambda tick: self.weighed.emit(self._word, round(tick * _TICK, 2)))
+        self._number.valueChanged.connect(lambda weight: self.weighed.emit(self._word, weight))
+        self._reset.clicked.connect(lambda: self.weighed.emit(self._word, 1.0))
+
+    def add_to(self, grid: QGridLayout, row: int) -> None:
+        for column, part in enumerate(self._parts()):
+            grid.addWidget(part, row, column)
+
+    def remove(self) -> None:
+        """Go, widgets and all."""
+        for part in self._parts():
+            part.setParent(None)
+            part.deleteLater()
+        self.deleteLater()
+
+    def show_weight(self, weight: float) -> None:
+        with QSignalBlocker(self._slider), QSignalBlocker(self._number):
+            self._slider.setValue(round(weight / _TICK))
+            self._number.setValue(weight)
+        if weight == 1 and self._reset.hasFocus():
+            self._number.setFocus()  # the button is about to vanish, and focus with it
+        self._reset.setVisible(weight != 1)
+
+    def _parts(self) -> tuple[QWidget, ...]:
+        return (self._label, self._reset, self._slider, self._number)
+
+    def _describe(self, word: str, change: Change) -> None:
+        tip = f"How much “{word}” counts ({_SAID[change]})"
+        for part, kind in ((self._slider, "slider"), (self._number, "number")):
+            part.setObjectName(f"weight_{self._word}_{kind}")
+            part.setAccessibleName(f"Weight of {word}{', slider' if kind == 'slider' else ''}")
+            part.setToolTip(tip)
+
+
+class _Slider(QSlider):
+    """The wheel scrolls the panel until the slider has the focus."""
+
+    @override
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        super().wheelEvent(event) if self.hasFocus() else event.ignore()
+
+
+class _Number(QDoubleSpinBox):
+    """The wheel scrolls the panel until the entry has the focus."""
+
+    @override
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        super().wheelEvent(event) if self.hasFocus() else event.ignore()
+
+
+def _small_button(text: str, name: str, tip: str) -> QToolButton:
+    button = QToolButton()
+    button.setText(text)
+    button.setAutoRaise(True)
+    button.setObjectName(name)
+    button.setAccessibleName(tip)
+    button.setToolTip(tip)
+    policy = button.sizePolicy()
+    policy.setRetainSizeWhenHidden(True)
+    button.setSizePolicy(policy)
+    return button
+
+
+def _marked_words(source: str, target: str) -> Iterator[tuple[str, Change]]:
+    """Every different word of the target, in order, and whether the edit brought it."""
+    after, told = words(target), set[str]()
+    for piece in compare(source, target):
+        for word in after[slice(*piece.target)]:
+            if word.text.lower() not in told:
+                told.add(word.text.lower())
+                yield word.text, piece.change
