@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import tomllib
@@ -63,3 +64,13 @@ def test_icons_have_the_size_their_folder_says():
 def test_the_window_shows_the_same_icon():
     ours = (ROOT / "resources" / "sfumato_resources" / "icons" / "sfumato.svg").read_bytes()
     assert (LINUX / "icons" / "hicolor" / "scalable" / "apps" / f"{APP_ID}.svg").read_bytes() == ours
+
+
+def test_the_window_is_known_to_the_desktop_by_the_entrys_name():
+    # Wayland finds the entry by this name, X11 by the class, which is the application's name.
+    app = (ROOT / "desktop" / "sfumato_desktop" / "app.py").read_text(encoding="utf-8")
+    assert f'setDesktopFileName("{APP_ID}")' in app
+    name = re.search(r'setApplicationName\("(\w+)"\)', app)
+    assert name is not None
+    entry = (LINUX / f"{APP_ID}.desktop").read_text(encoding="utf-8")
+    assert f"StartupWMClass={name[1]}\n" in entry
