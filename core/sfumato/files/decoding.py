@@ -19,6 +19,7 @@ from sfumato.method import Pixels
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "AVIF")
 MAX_PIXELS = 120_000_000
 MAX_SIDE = 40_000
+STRIP = 512
 
 
 @contextmanager
@@ -89,7 +90,7 @@ def decode(image: Image.Image) -> Decoded:
     notes = ["It has 16 bits per channel; 8 are kept."] if _is_deep(image) else []
     profile = image.info.get("icc_profile") or None
     image = to_eight_bits(image)
-    pixels = np.array((image.convert("RGB") if image.mode == "CMYK" else image).convert("RGBA"))
+    pixels = _rgba(image)
     if profile is not None and image.mode in ("L", "LA", "CMYK"):
         plain = image.getchannel("L") if image.mode == "LA" else image
         if is_usable(profile, plain.mode):
@@ -102,6 +103,18 @@ def decode(image: Image.Image) -> Decoded:
         notes.append("Its colour profile cannot be used; its colours are taken as sRGB.")
         profile = None
     return Decoded(pixels, profile, tuple(notes))
+
+
+def _rgba(image: Image.Image) -> Pixels:
+    """Convert strip by strip: a 100 megapixel picture then needs two copies in memory instead of four."""
+    width, height = image.size
+    pixels = np.empty((height, width, 4), np.uint8)
+    for top in range(0, height, STRIP):
+        bottom = min(top + STRIP, height)
+        strip = image.crop((0, top, width, bottom))
+        strip = strip.convert("RGB") if strip.mode == "CMYK" else strip
+        pixels[top:bottom] = np.asarray(strip.convert("RGBA"))
+    return pixels
 
 
 def _is_deep(image: Image.Image) -> bool:

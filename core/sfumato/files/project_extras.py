@@ -60,7 +60,7 @@ class Extras(_Strict):
 
 
 def storable(text: str) -> str:
-    """Return a text that UTF-8 can hold: names of files need not be valid, and layers are named after them."""
+    """Return a text that UTF-8 can hold: names of files need not be valid, and titles come from them."""
     return text.encode("utf-8", "replace").decode()
 
 
