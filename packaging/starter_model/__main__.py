@@ -13,7 +13,7 @@ import torch
 import typer
 
 from sfumato.errors import InputError, SfumatoError
-from starter_model import stages
+from starter_model import diffusion_stage, evaluate_stage, sources, vae_stage
 from starter_model.config import Settings, read_settings
 from starter_model.supervision import be_idle
 
@@ -58,20 +58,40 @@ def begin(state: Path | None, config: Path | None) -> tuple[Path, Settings]:
 @app.command()
 def data(state: State = None, config: Config = None) -> None:
     """Fetch the artwork and prepare the sprites."""
-    stages.prepare_data(place(state), read_settings(config))
+    sources.prepare_data(place(state), read_settings(config))
 
 
 @app.command()
 def vae(state: State = None, config: Config = None, lasting: For = "", device: Device = "") -> None:
     """Train the autoencoder; freeze it with `freeze` when its budget is spent."""
     folder, settings = begin(state, config)
-    stages.train_vae(folder, settings, seconds(lasting), choose(device))
+    vae_stage.train_vae(folder, settings, seconds(lasting), choose(device))
 
 
 @app.command()
 def freeze(state: State = None, config: Config = None, out: Path | None = None) -> None:
     """Fold the whitening into the averaged autoencoder and write it as a diffusers folder."""
-    stages.freeze_vae(place(state), read_settings(config), out)
+    vae_stage.freeze_vae(place(state), read_settings(config), out)
+
+
+@app.command()
+def diffusion(state: State = None, config: Config = None, lasting: For = "", device: Device = "") -> None:
+    """Train denoiser and text encoder on the frozen autoencoder's latents."""
+    folder, settings = begin(state, config)
+    diffusion_stage.train_diffusion(folder, settings, seconds(lasting), choose(device))
+
+
+@app.command()
+def evaluate(state: State = None, config: Config = None, lasting: For = "") -> None:
+    """Train the judge (for so long), then measure the model as it would ship."""
+    folder, settings = begin(state, config)
+    evaluate_stage.evaluate(folder, settings, seconds(lasting))
+
+
+@app.command()
+def export(state: State = None, config: Config = None, out: Path | None = None) -> None:
+    """Write the model as an ordinary diffusers folder with its card."""
+    print(f"export: {evaluate_stage.export_model(place(state), read_settings(config), out)}")
 
 
 def main() -> None:

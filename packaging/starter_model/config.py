@@ -35,6 +35,49 @@ class VaeSettings:
     kl: float
     photographs: float
     strangers: float
+    whitening: int
+
+
+@dataclass(frozen=True)
+class DiffusionSettings:
+    """Denoiser and text encoder, and their training; `pictures` and `shares` go with `sizes` (pixels)."""
+
+    widths: tuple[int, ...]
+    heads: tuple[int, ...]
+    context: int
+    text_layers: int
+    text_heads: int
+    prediction: str
+    views: int
+    batch: int
+    learning_rate: float
+    average: float
+    pictures: tuple[int, ...]
+    sizes: tuple[int, ...]
+    shares: tuple[float, ...]
+    pairs: float
+
+
+@dataclass(frozen=True)
+class JudgeSettings:
+    """The attribute classifier and its training."""
+
+    widths: tuple[int, ...]
+    views: int
+    batch: int
+    learning_rate: float
+    average: float
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """How much is measured, and with how many steps and what guidance."""
+
+    prompts: int
+    swaps: int
+    inversions: int
+    steps: int
+    guidance: float
 
 
 @dataclass(frozen=True)
@@ -53,6 +96,9 @@ class Settings:
     seed: int
     data: DataSettings
     vae: VaeSettings
+    diffusion: DiffusionSettings
+    judge: JudgeSettings
+    evaluation: EvaluationSettings
     workers: WorkerSettings
 
 
@@ -69,5 +115,13 @@ def read_settings(path: Path | None = None) -> Settings:
     """The settings of a TOML file, by default starter.toml beside this module."""
     path = path or Path(__file__).with_name("starter.toml")
     table = tomllib.loads(path.read_text())
-    kinds = {"data": DataSettings, "vae": VaeSettings, "workers": WorkerSettings}
-    return Settings(table["seed"], **{name: section(kind, name, table[name]) for name, kind in kinds.items()})
+    kinds = {
+        "data": DataSettings,
+        "vae": VaeSettings,
+        "diffusion": DiffusionSettings,
+        "judge": JudgeSettings,
+        "evaluation": EvaluationSettings,
+        "workers": WorkerSettings,
+    }
+    made = {name: section(kind, name, table.get(name, {})) for name, kind in kinds.items()}
+    return Settings(table["seed"], **made)

@@ -198,3 +198,24 @@ class Run:
             f"loss {float(self.losses.mean()):.4f}, about {left:.0f} min left",
             flush=True,
         )
+
+
+def warm_start(run: Run, files: dict[str, Path], note: Path) -> int:
+    """Fill a run without state from committed float16 weights; the views they had, 0 where none fit.
+
+    `files` maps a prefix of parameter names to a weights file, `note` is the training.json beside them.
+    """
+    if run.resumed or not note.exists() or not all(file.exists() for file in files.values()):
+        return 0
+    tensors = {
+        prefix + name: t for prefix, file in files.items() for name, t in read_tensors(file)[0].items()
+    }
+    views = run.weights.views(run.weights.flat)
+    if any(name not in tensors or tensors[name].shape != view.shape for name, view in views.items()):
+        return 0
+    for name, view in views.items():
+        view.copy_(tensors[name])
+    run.weights.average.copy_(run.weights.flat)
+    run.clock = Clock(views=int(json.loads(note.read_text())["views"]))
+    run.record(run.clock)
+    return run.clock.views

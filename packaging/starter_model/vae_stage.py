@@ -1,4 +1,4 @@
-"""The stages, each from folder to folder under STATE: data, vae, diffusion, evaluate, export."""
+"""The `vae` and `freeze` stages: train the autoencoder in STATE/vae, then write it whitened in float16."""
 
 from __future__ import annotations
 
@@ -10,16 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from safetensors.torch import load_file
 
-from starter_model import artwork
-from starter_model.artwork import Sprites
-from starter_model.concepts import Concept, concepts
 from starter_model.config import Settings
-from starter_model.crops import Source
-from starter_model.photographs import SEEN, read_photograph
+from starter_model.sources import source
 from starter_model.supervision import train
-from starter_model.training import Run
+from starter_model.training import Run, warm_start
 from starter_model.vae import (
     VaeTask,
     decibels,
@@ -30,27 +25,7 @@ from starter_model.vae import (
     whiten,
 )
 
-
-def chosen(settings: Settings) -> dict[str, Concept]:
-    """The concepts this configuration uses."""
-    return {
-        word: c for word, c in concepts().items() if not settings.data.words or word in settings.data.words
-    }
-
-
-def prepare_data(folder: Path, settings: Settings) -> None:
-    """Artwork to STATE/data: sprites in all their colours."""
-    artwork.prepare(folder / "data", chosen(settings), settings.data.others)
-    sprites = Sprites.load(folder / "data")
-    print(
-        f"data: {len(chosen(settings))} concepts, {len(sprites.rows)} sprites, {len(sprites.others)} others"
-    )
-
-
-def source(folder: Path, settings: Settings) -> Source:
-    """Where the VAE's crops come from."""
-    seen = tuple(read_photograph(name) for name in SEEN) if settings.vae.photographs else ()
-    return Source(Sprites.load(folder / "data"), seen, tuple(chosen(settings)), settings.vae)
+WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
 def train_vae(folder: Path, settings: Settings, seconds: float, device: str) -> None:
@@ -59,28 +34,13 @@ def train_vae(folder: Path, settings: Settings, seconds: float, device: str) -> 
     (folder / "vae").mkdir(exist_ok=True)
     share = settings.workers.count if device == "cpu" else 1
     task = VaeTask(settings.vae, source(folder, settings), share, photographs=bool(settings.vae.photographs))
-    start = warm_start(task.model, weights_folder())
     run = Run(task, folder / "vae", settings.workers, seed=settings.seed, device=device)
-    if not run.resumed and start:
-        run.clock.views = start
-        run.record(run.clock)
+    weights = weights_folder()
+    if start := warm_start(run, {"": weights / WEIGHTS}, weights / "training.json"):
         print(f"vae: no state in {folder}; goes on from the committed weights at {start:,} views")
     clock = train(run, seconds)
     run.check()
     print(f"vae: {clock.views:,} views in {clock.seconds / 60:.1f} min of work, saved in {run.file}")
-
-
-def warm_start(model: torch.nn.Module, weights: Path) -> int:
-    """Load committed float16 weights of the same shape; returns the views they had, 0 where there are none."""
-    file, note = weights / "diffusion_pytorch_model.safetensors", weights / "training.json"
-    if not file.exists() or not note.exists():
-        return 0
-    tensors = {name: tensor.float() for name, tensor in load_file(file).items()}
-    own = model.state_dict()
-    if {n: t.shape for n, t in tensors.items()} != {n: t.shape for n, t in own.items()}:
-        return 0
-    model.load_state_dict(tensors)
-    return int(json.loads(note.read_text())["views"])
 
 
 def averaged_vae(folder: Path, settings: Settings) -> tuple[VaeTask, Run]:
@@ -97,7 +57,7 @@ def freeze_vae(folder: Path, settings: Settings, out: Path | None) -> Path:
     task, run = averaged_vae(folder, settings)
     model = task.model
     rng = np.random.default_rng(settings.seed)
-    many = np.stack([task.source.picture(rng, 128) for _ in range(512)])
+    many = np.stack([task.source.picture(rng, 128) for _ in range(settings.vae.whitening)])
     whiten(model, many)
     model.half().save_pretrained(out)
     model = AutoencoderKL.from_pretrained(out, torch_dtype=torch.float32)
@@ -106,7 +66,7 @@ def freeze_vae(folder: Path, settings: Settings, out: Path | None) -> Path:
     if settings.vae.photographs:
         photographs = unseen_photographs()
         found["photographs_db"] = round(decibels(round_trip(model, photographs), photographs), 2)
-    content = (out / "diffusion_pytorch_model.safetensors").read_bytes()
+    content = (out / WEIGHTS).read_bytes()
     note = {
         "views": run.clock.views,
         "minutes": round(run.clock.seconds / 60, 1),

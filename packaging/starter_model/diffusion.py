@@ -1,0 +1,188 @@
+"""The denoiser and its text encoder: their shape, and a loss that makes words matter from the first step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel, UNet2DConditionOutput
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from starter_model.captions import caption, prompt
+from starter_model.config import DiffusionSettings
+from starter_model.encoded import Encoded
+from starter_model.vocabulary import LENGTH
+from starter_model.world import Scene, edit
+
+
+def schedule(prediction: str) -> DDIMScheduler:
+    """Stable Diffusion's own noise schedule."""
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        num_train_timesteps=1000,
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        prediction_type=prediction,
+    )
+
+
+def build_unet(settings: DiffusionSettings, channels: int, side: int) -> UNet2DConditionModel:
+    """Cross- and self-attention at every level, the full latent resolution included."""
+    levels = len(settings.widths)
+    shape: dict[str, Any] = {
+        "sample_size": side,
+        "in_channels": channels,
+        "out_channels": channels,
+        "block_out_channels": settings.widths,
+        "down_block_types": ("CrossAttnDownBlock2D",) * levels,
+        "up_block_types": ("CrossAttnUpBlock2D",) * levels,
+        "layers_per_block": 1,
+        "attention_head_dim": settings.heads,  # diffusers' name for the number of heads
+        "cross_attention_dim": settings.context,
+    }
+    return UNet2DConditionModel(**shape)
+
+
+def build_text(settings: DiffusionSettings, tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """A small CLIP text encoder over the world's vocabulary."""
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=settings.context,
+            intermediate_size=8 * settings.context // 3,
+            num_hidden_layers=settings.text_layers,
+            num_attention_heads=settings.text_heads,
+            max_position_embeddings=LENGTH,
+            projection_dim=settings.context,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+class Painter(nn.Module):
+    """Denoiser and text encoder together, as they are trained."""
+
+    def __init__(self, unet: UNet2DConditionModel, text: CLIPTextModel) -> None:
+        super().__init__()
+        self.unet, self.text = unet, text
+
+    def forward(self, noisy: Tensor, t: Tensor, tokens: Tensor) -> Tensor:
+        """The prediction for latents (n, C, h, w) at steps (n,) under tokens (n, LENGTH)."""
+        context = self.text(tokens).last_hidden_state
+        return cast(UNet2DConditionOutput, self.unet(noisy, t, encoder_hidden_states=context)).sample
+
+
+def loss_weight(snr: Tensor, prediction: str) -> Tensor:
+    """min(5/SNR, 1) × clip(SNR^-1/2, 1, 5) on the noise error; the same on v divided by (SNR + 1).
+
+    High noise is where the words act; min-SNR is Hang et al. 2023 (arXiv:2303.09556), eq. 5.
+    """
+    weight = (5 / snr).clamp(max=1) * snr.rsqrt().clamp(1, 5)
+    # |eps error|² = |v error|² · SNR / (SNR + 1)
+    return weight * snr / (snr + 1) if prediction == "v_prediction" else weight
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """Pictures for the probe: held-out scenes with their latents."""
+
+    latents: Tensor
+    scenes: tuple[Scene, ...]
+
+
+class DiffusionTask:
+    """Trains the painter on encoded pictures under ever new captions."""
+
+    name = "diffusion"
+
+    def __init__(
+        self,
+        settings: DiffusionSettings,
+        tokenizer: CLIPTokenizer,
+        encoded: dict[int, Encoded],
+        held: Held,
+        share: int,
+    ) -> None:
+        self.settings, self.tokenizer, self.encoded, self.held = settings, tokenizer, encoded, held
+        self.share = max(1, settings.batch // share)
+        self.views, self.rate, self.keep = settings.views, settings.learning_rate, settings.average
+        channels, side = held.latents.shape[1], held.latents.shape[2]
+        self.model = Painter(build_unet(settings, channels, side), build_text(settings, tokenizer))
+        self.alphas = schedule(settings.prediction).alphas_cumprod
+
+    def tokens(self, captions: list[str], device: torch.device) -> Tensor:
+        """(n, LENGTH) token numbers."""
+        found = self.tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt")
+        return cast(Tensor, found.input_ids).to(device)
+
+    def error(self, latents: Tensor, noise: Tensor, t: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Squared error of each picture (n,) and the signal-to-noise ratio at its step (n,)."""
+        alpha = self.alphas.to(latents.device)[t][:, None, None, None]
+        noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
+        v = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
+        target = noise if self.settings.prediction == "epsilon" else v
+        with torch.autocast(latents.device.type, torch.bfloat16):
+            found = self.model(noisy, t, tokens)
+        squared = (found.float() - target).square().mean(dim=(1, 2, 3))
+        return squared, (alpha / (1 - alpha)).flatten()
+
+    def loss(self, rng: np.random.Generator, worker: int, progress: float) -> tuple[Tensor, int]:
+        """One worker's share of a batch: pictures of one size, steps spread evenly over the schedule."""
+        device = next(self.model.parameters()).device
+        smallest = min(self.encoded)
+        size = int(rng.choice(self.settings.sizes, p=self.settings.shares))
+        count = max(1, self.share * smallest**2 // size**2)
+        table = self.encoded[size]
+        rows = rng.integers(len(table.scenes), size=count)
+        latents = torch.from_numpy(table.latents[rows].astype(np.float32)).to(device)
+        tokens = self.tokens([caption(table.scenes[row], rng) for row in rows], device)
+        t = torch.from_numpy(((np.arange(count) + rng.random(count)) * 1000 / count).astype(np.int64)).to(
+            device
+        )
+        squared, snr = self.error(latents, torch.randn_like(latents), t, tokens)
+        return (loss_weight(snr, self.settings.prediction) * squared).mean(), count
+
+    def check(self) -> dict[str, float]:
+        """Errors at two noise levels under the right caption, another object, another background and none.
+
+        Words act once the right caption's error is the smallest.
+        """
+        device = next(self.model.parameters()).device
+        latents = self.held.latents.to(device)
+        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(7)).to(device)
+        readings = {
+            "right": [prompt(scene) for scene in self.held.scenes],
+            "object": [prompt(other_object(scene)) for scene in self.held.scenes],
+            "background": [prompt(other_background(scene)) for scene in self.held.scenes],
+            "empty": [""] * len(self.held.scenes),
+        }
+        found: dict[str, float] = {}
+        for step in (600, 800):
+            for name, captions in readings.items():
+                t = torch.full((len(captions),), step, device=device)
+                squared, _ = self.error(latents, noise, t, self.tokens(captions, device))
+                found[f"{name}_{step}"] = round(float(squared.mean()), 5)
+        return found
+
+
+def other_object(scene: Scene) -> Scene:
+    """The scene with its first thing named otherwise: a cat, or a dog where it is one."""
+    thing = scene.things[0]
+    swap = "dog" if thing.word == "cat" else "cat"
+    return Scene(
+        (type(thing)(swap), *scene.things[1:]), scene.background, scene.seed, relation=scene.relation
+    )
+
+
+def other_background(scene: Scene) -> Scene:
+    """The scene in front of another background."""
+    return edit(scene, background="at night" if scene.background != "at night" else "white")

@@ -1,0 +1,85 @@
+"""The `diffusion` stage: encode the world once with the frozen VAE, then train in STATE/diffusion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
+from sfumato.errors import InputError
+from starter_model.artwork import Sprites
+from starter_model.config import Settings
+from starter_model.diffusion import DiffusionTask, Held
+from starter_model.encoded import Encoded, Encoder, prepare_encoded
+from starter_model.render import render
+from starter_model.sources import chosen
+from starter_model.spoiled import held_out_scenes
+from starter_model.supervision import train
+from starter_model.training import Run, warm_start
+from starter_model.vae import SCALE, encode, to_tensor, weights_folder
+from starter_model.vocabulary import write_tokenizer
+
+
+def shipped() -> Path:
+    """The model in the repository."""
+    return Path(__file__).parents[2] / "resources" / "sfumato_resources" / "starter"
+
+
+def frozen_vae(folder: Path) -> Path:
+    """The frozen autoencoder: this state's own, else the committed one; InputError where there is neither."""
+    for place in (folder / "vae" / "frozen", weights_folder()):
+        if (place / "config.json").exists():
+            return place
+    raise InputError(
+        "There is no frozen autoencoder yet.",
+        advice="Run the vae stage to its end, then: python -m starter_model freeze.",
+    )
+
+
+def encode_world(folder: Path, settings: Settings, workers: int) -> dict[int, Encoded]:
+    """Latents of every picture size, encoded where they are missing."""
+    own = settings.diffusion
+    encoder = Encoder(folder / "data", frozen_vae(folder), tuple(chosen(settings)), own.pairs)
+    place, counts = folder / "encoded", dict(zip(own.sizes, own.pictures, strict=True))
+    prepare_encoded(
+        place, encoder, counts, seed=settings.seed, workers=workers, say=lambda text: print(text, flush=True)
+    )
+    return {size: Encoded.load(place, size, settings.vae.latent_channels) for size in counts}
+
+
+@torch.no_grad()
+def held(folder: Path, settings: Settings, count: int = 48) -> Held:
+    """Held-out pictures of one thing for the probe of what words do."""
+    scenes = tuple(held_out_scenes(tuple(chosen(settings)), count, 0.0, 44))
+    sprites = Sprites.load(folder / "data")
+    vae = AutoencoderKL.from_pretrained(frozen_vae(folder), torch_dtype=torch.float32)
+    side = min(settings.diffusion.sizes)
+    pixels = np.stack([render(scene, sprites, side).pixels for scene in scenes])
+    return Held(torch.cat([encode(vae, to_tensor(part[None])).mean * SCALE for part in pixels]), scenes)
+
+
+def diffusion_run(folder: Path, settings: Settings, device: str, encoded: dict[int, Encoded]) -> Run:
+    """The stage's training as it stands."""
+    torch.manual_seed(settings.seed)
+    (folder / "diffusion").mkdir(exist_ok=True)
+    share = settings.workers.count if device == "cpu" else 1
+    tokenizer = write_tokenizer(folder / "diffusion" / "tokenizer")
+    task = DiffusionTask(settings.diffusion, tokenizer, encoded, held(folder, settings), share)
+    return Run(task, folder / "diffusion", settings.workers, seed=settings.seed, device=device)
+
+
+def train_diffusion(folder: Path, settings: Settings, seconds: float, device: str) -> None:
+    """Train the painter; a lost state is made good by the shipped weights where they are of its shape."""
+    run = diffusion_run(folder, settings, device, encode_world(folder, settings, settings.workers.count))
+    model = shipped()
+    files = {
+        "unet.": model / "unet" / "diffusion_pytorch_model.safetensors",
+        "text.": model / "text_encoder" / "model.safetensors",
+    }
+    if start := warm_start(run, files, model / "training.json"):
+        print(f"diffusion: no state in {folder}; goes on from the shipped weights at {start:,} views")
+    clock = train(run, seconds)
+    run.check()
+    print(f"diffusion: {clock.views:,} views in {clock.seconds / 60:.1f} min of work, saved in {run.file}")

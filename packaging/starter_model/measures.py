@@ -1,0 +1,112 @@
+"""The figures of the model card, each a function of a pipeline's parts."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from starter_model.artwork import Sprites
+from starter_model.captions import prompt
+from starter_model.config import EvaluationSettings
+from starter_model.judge import Judge, read, score
+from starter_model.render import render
+from starter_model.sampling import Parts, denoise, invert, paint_prompts, to_latents, to_pictures
+from starter_model.spoiled import held_out_scenes
+from starter_model.vae import decibels, edge_energy, round_trip, unseen_photographs
+from starter_model.world import Scene
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """What every measure needs."""
+
+    parts: Parts
+    judge: Judge
+    sprites: Sprites
+    words: tuple[str, ...]
+    settings: EvaluationSettings
+
+    def scenes(self, count: int, pairs: float, seed: int) -> list[Scene]:
+        """Held-out scenes."""
+        return held_out_scenes(self.words, count, pairs, seed)
+
+    def renders(self, scenes: list[Scene], side: int = 128) -> Pixels:
+        """The true pictures of scenes."""
+        return np.stack([render(scene, self.sprites, side).pixels for scene in scenes])
+
+
+def measure_vae(bench: Bench, *, photographs: bool = True) -> dict[str, float]:
+    """Round trips of 64 held-out composites, at 128 and 256 pixels, and of unseen photographs."""
+    scenes = bench.scenes(64, 0.25, 41)
+    true, large = bench.renders(scenes), bench.renders(scenes[:12], 256)
+    made = round_trip(bench.parts.vae, true)
+    found = {
+        "vae_held_out_db": decibels(made, true),
+        "vae_edges": edge_energy(made) / edge_energy(true),
+        "vae_256_db": decibels(round_trip(bench.parts.vae, large), large),
+    }
+    if photographs:
+        pieces = unseen_photographs()
+        found["vae_photographs_db"] = decibels(round_trip(bench.parts.vae, pieces), pieces)
+    return found
+
+
+def measure_prompts(bench: Bench) -> tuple[dict[str, float], Pixels, list[str]]:
+    """Held-out prompts painted and judged, one object and two; also the pictures and their prompts."""
+    settings, found = bench.settings, {}
+    kept: list[Pixels] = []
+    said: list[str] = []
+    for name, count, pairs in (("one", settings.prompts, 0.0), ("two", settings.prompts // 2, 1.0)):
+        scenes = bench.scenes(count, pairs, 42)
+        prompts = [prompt(scene) for scene in scenes]
+        made = paint_prompts(
+            bench.parts, prompts, list(range(count)), steps=settings.steps, guidance=settings.guidance
+        )
+        result = score(read(bench.judge, made), scenes)
+        sharp = edge_energy(made) / edge_energy(round_trip(bench.parts.vae, bench.renders(scenes)))
+        found |= {
+            f"{name}_objects": result.objects,
+            f"{name}_colours": result.colours,
+            f"{name}_background": result.background,
+            f"{name}_edges": sharp,
+        }
+        kept.append(made[:32])
+        said.extend(prompts[:32])
+    return found, np.concatenate(kept), said
+
+
+def measure_inversion(bench: Bench) -> tuple[dict[str, float], Pixels]:
+    """DDIM inversion at guidance 1 and back, against the VAE's own round trip; also rows of a strip."""
+    scenes = bench.scenes(bench.settings.inversions, 0.25, 43)
+    prompts, true = [prompt(scene) for scene in scenes], bench.renders(scenes)
+    latents = to_latents(bench.parts, true)
+    noise = invert(bench.parts, latents, prompts, steps=bench.settings.steps)
+    again = denoise(bench.parts, noise, prompts, steps=bench.settings.steps, guidance=1)
+    own, back = to_pictures(bench.parts, latents), to_pictures(bench.parts, again)
+    found = {
+        "inversion_vae_db": decibels(own, true),
+        "inversion_db": decibels(back, true),
+        "inversion_noise_std": float(noise.std()),
+    }
+    return found, np.concatenate([true[:8], own[:8], back[:8]])
+
+
+def measure_speed(bench: Bench) -> dict[str, float]:
+    """Seconds of one 50-step guided 128-pixel picture on two threads, the best of three."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        taken = []
+        for seed in range(3):
+            begun = time.perf_counter()
+            paint_prompts(bench.parts, ["a red apple on the grass"], [seed], steps=50, guidance=4.0)
+            taken.append(time.perf_counter() - begun)
+    finally:
+        torch.set_num_threads(threads)
+    return {"seconds_per_picture": min(taken)}

@@ -1,0 +1,77 @@
+"""Every stage end to end on a tiny setting: what they leave behind is an ordinary pipeline folder."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from starter_model import diffusion_stage, vae_stage
+from starter_model.config import Settings
+from starter_model.diffusion_stage import train_diffusion
+from starter_model.evaluate_stage import evaluate
+from starter_model.sampling import Parts, denoise, invert, paint_prompts, seeded_noise
+from starter_model.state import read_tensors
+from starter_model.vae_stage import freeze_vae, train_vae
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def trained(state: Path, tiny: Settings) -> Path:
+    """The state after all stages."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vae_stage, "weights_folder", lambda: state / "none")
+        patch.setattr(diffusion_stage, "shipped", lambda: state / "none")
+        train_vae(state, tiny, 60, "cpu")
+        freeze_vae(state, tiny, None)
+        train_diffusion(state, tiny, 60, "cpu")
+        evaluate(state, tiny, 60)
+    return state
+
+
+def test_every_stage_spends_its_views(trained: Path, tiny: Settings) -> None:
+    for stage, views in (("vae", tiny.vae.crops), ("diffusion", tiny.diffusion.views), ("evaluate", tiny.judge.views)):
+        tensors, meta = read_tensors(trained / stage / "state.safetensors")
+        assert int(meta["views"]) >= views
+        assert all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values())
+
+
+def test_the_export_is_a_pipeline_folder_in_half_precision(trained: Path) -> None:
+    folder = trained / "export"
+    index = json.loads((folder / "model_index.json").read_text())
+    assert index["_class_name"] == "StableDiffusionPipeline"
+    for part in ("unet", "vae", "text_encoder"):
+        (file,) = (folder / part).glob("*.safetensors")
+        assert {tensor.dtype for tensor in read_tensors(file)[0].values()} == {torch.float16}
+    assert "MIT" in (folder / "NOTICE").read_text()
+    card = (folder / "MODEL_CARD.md").read_text()
+    assert "VAE round trip" in card
+    assert "SHA-256" in card
+
+
+def test_the_report_holds_every_figure_of_the_card(trained: Path) -> None:
+    report = json.loads((trained / "evaluate" / "report.json").read_text())
+    wanted = {"vae_held_out_db", "one_objects", "two_objects", "one_edges", "inversion_db", "judge_refused"}
+    assert wanted <= report.keys()
+    assert all(np.isfinite(value) for value in report.values())
+    for sheet in ("grid", "inversion", "word_swap"):
+        assert (trained / "evaluate" / f"{sheet}.png").stat().st_size > 1000
+
+
+def test_the_exported_model_paints_and_inverts(trained: Path) -> None:
+    parts = Parts.load(trained / "export")
+    made = paint_prompts(parts, ["a cat on the grass", "a red car"], [1, 2], steps=3, guidance=3.0, side=64)
+    assert made.shape == (2, 64, 64, 3)
+    again = paint_prompts(parts, ["a cat on the grass"], [1], steps=3, guidance=3.0, side=64)
+    np.testing.assert_allclose(made[:1].astype(int), again.astype(int), atol=2)
+    start = 0.3 * seeded_noise(parts, [3], 64)
+    back = denoise(parts, invert(parts, start, ["a cat"], steps=20), ["a cat"], steps=20, guidance=1)
+    assert float((back - start).square().mean()) < 0.1 * float(start.square().mean())
+
+
+def test_a_second_run_finds_nothing_left_to_do(trained: Path, tiny: Settings, capsys: pytest.CaptureFixture) -> None:
+    before = (trained / "diffusion" / "state.safetensors").read_bytes()
+    train_diffusion(trained, tiny, 60, "cpu")
+    assert (trained / "diffusion" / "state.safetensors").read_bytes() == before
+    assert "encoded" not in capsys.readouterr().out
