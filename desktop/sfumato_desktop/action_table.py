@@ -109,15 +109,18 @@ ACTIONS: tuple[Spec | None, ...] = (
     _doc("layer_above", LAYER, "Select layer &above", "Alt+]", tip="Select the layer above"),
     _doc("layer_below", LAYER, "Select layer &below", "Alt+[", tip="Select the layer below"),
     SEPARATOR,
-    _doc("rerun", LAYER, "Re-&run this edit", tip="Run the edit again on what is below", icon="rerun"),
+    _doc("rerun", LAYER, "Re-&run", tip="Run the edit again on what is below", icon="rerun"),
     _doc(
         "use_settings",
         LAYER,
-        "&Use this layer's settings",
-        tip="Show its recipe in Edit",
+        "&Use its settings",
+        tip="Show the layer's recipe in Edit",
         icon="settings-from",
     ),
     _doc("invert", GENERATE, "&Invert photo", "Ctrl+I", tip="Prepare the photo; it is kept for every edit"),
+    _app(
+        "focus_prompt", GENERATE, "Go to the &prompt", "Alt+A", tip="Put the cursor where the change is said"
+    ),
     _app("run", GENERATE, "&Run the edit", "Ctrl+Return", "Ctrl+Enter", tip="Run the edit", icon="play"),
     _app(
         "stop",

@@ -82,4 +82,6 @@ class Actions(QObject):
         action.setToolTip(f"{spec.tip}{keys}")
         if spec.icon:
             action.setIcon(icons.icon(spec.icon))
+        if spec.checkable:
+            action.setIconVisibleInMenu(False)  # there the check mark is what matters
         return action

@@ -17,8 +17,10 @@ from sfumato.errors import SfumatoError
 from sfumato.settings import Settings
 from sfumato_desktop import dialogs, icons, theme
 from sfumato_desktop.jobs import Jobs
+from sfumato_desktop.panels import Panels
 from sfumato_desktop.preferences import Preferences
 from sfumato_desktop.samples import load_samples
+from sfumato_desktop.status import device_text
 from sfumato_desktop.window import MainWindow
 
 
@@ -50,12 +52,14 @@ def make_application(arguments: Sequence[str]) -> QApplication:
 def make_window(settings: Settings) -> MainWindow:
     """The window with everything it needs; no thread is running yet."""
     settings.state_dir.mkdir(parents=True, exist_ok=True)
-    device = "CPU" if settings.device == "cpu" else settings.device.capitalize()
+    panels = Panels()
+    panels.load()
     window = MainWindow(
         Jobs(compose.engine),
         Preferences(settings.state_dir),
+        panels=panels,
         samples=load_samples(),
-        device=f"{device} · {settings.threads} threads",
+        device=device_text(settings.device, settings.threads),
     )
     window.setWindowIcon(QIcon(icons.pixmap("sfumato", theme.current().accent, 128)))
     return window

@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from sfumato.errors import SfumatoError
-from sfumato.events import Ready
+from sfumato.events import Broken, Ready
 from sfumato_desktop import icons, theme
 from sfumato_desktop.action_table import GESTURES, SPECS
 from sfumato_desktop.actions import native
@@ -78,6 +78,7 @@ def show_error(parent: QWidget | None, error: SfumatoError) -> Dialog:
             dialog.add_text(sentence, muted=True)
     copy = push_button("Copy details", "error_copy", "Copy everything known about this error")
     details = "".join(traceback.format_exception(error))
+    copy.setAutoDefault(False)
     copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(details))
     dialog.buttons.addButton(copy, QDialogButtonBox.ButtonRole.ActionRole)
     dialog.open()
@@ -90,13 +91,13 @@ def show_shortcuts(parent: QWidget) -> Dialog:
     dialog.resize(560, 560)
     table = _table("shortcut_table", "Shortcuts", ("Action", "Key"))
     for menu in dict.fromkeys(spec.menu for spec in SPECS):
-        group = QTreeWidgetItem(table, [menu.replace("&", "")])
+        group = _group(table, menu.replace("&", ""))
         for spec in SPECS:
             if spec.menu == menu and spec.keys:
                 keys = "  or  ".join(dict.fromkeys(native(key) for key in spec.keys if key not in "{}"))
                 QTreeWidgetItem(group, [spec.text.replace("&", ""), keys])
         group.setHidden(group.childCount() == 0)
-    mouse = QTreeWidgetItem(table, ["On the picture"])
+    mouse = _group(table, "On the picture")
     for gesture, does in GESTURES:
         QTreeWidgetItem(mouse, [does, gesture])
     table.expandAll()
@@ -109,7 +110,7 @@ def show_shortcuts(parent: QWidget) -> Dialog:
     return dialog
 
 
-def show_plugins(parent: QWidget, ready: Ready | None) -> Dialog:
+def show_plugins(parent: QWidget, ready: Ready | None, panels: tuple[Broken, ...] = ()) -> Dialog:
     """Methods and models with their origin, and what could not be used, with the reason."""
     dialog = Dialog(parent, "plugins", "Methods and plugins")
     dialog.resize(720, 520)
@@ -117,29 +118,38 @@ def show_plugins(parent: QWidget, ready: Ready | None) -> Dialog:
     if ready is None:
         dialog.add_text("Methods are still being loaded.")
     else:
-        _fill_plugins(table, ready)
+        _fill_plugins(table, ready, ready.broken + panels)
     dialog.body.addWidget(table)
     dialog.open()
     return dialog
 
 
-def _fill_plugins(table: QTreeWidget, ready: Ready) -> None:
-    if ready.broken:
-        broken = QTreeWidgetItem(table, ["Could not be used"])
+def _fill_plugins(table: QTreeWidget, ready: Ready, failed: tuple[Broken, ...]) -> None:
+    if failed:
+        broken = _group(table, "Could not be used")
         broken.setIcon(0, icons.icon("warning", theme.current().warning))
-        for each in ready.broken:
+        for each in failed:
             item = QTreeWidgetItem(broken, [each.plugin, each.error])
             item.setToolTip(1, each.details or each.error)
     for kind, title in (("editor", "Ways to edit"), ("inverter", "Ways to invert")):
-        group = QTreeWidgetItem(table, [title])
+        group = _group(table, title)
         for method in ready.methods:
             if method.kind == kind:
                 item = QTreeWidgetItem(group, [method.title, method.summary, method.origin])
                 item.setToolTip(1, method.paper or method.summary)
-    models = QTreeWidgetItem(table, ["Models"])
+    models = _group(table, "Models")
     for model in ready.models:
         QTreeWidgetItem(models, [model.title, model.note or f"{model.size} px", ""])
     table.expandAll()
+
+
+def _group(table: QTreeWidget, title: str) -> QTreeWidgetItem:
+    group = QTreeWidgetItem(table, [title])
+    font = group.font(0)
+    font.setBold(True)
+    group.setFont(0, font)
+    group.setFirstColumnSpanned(True)
+    return group
 
 
 def _table(name: str, accessible: str, titles: tuple[str, ...]) -> QTreeWidget:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QIcon, QPixmap
+from PySide6.QtGui import QIcon, QPixmap, QResizeEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
     QHBoxLayout,
@@ -21,7 +21,7 @@ from sfumato.document.layers import Layer
 from sfumato.method import Recipe
 from sfumato_desktop import images
 from sfumato_desktop.actions import Actions
-from sfumato_desktop.named import label, named
+from sfumato_desktop.named import label, named, tool_button
 from sfumato_desktop.session import Session
 
 _THUMB = 44
@@ -36,13 +36,10 @@ class EditDetails(QWidget):
         self._session: Session | None = None
         self._layer: Layer | None = None
         self._stale: frozenset[str] = frozenset()
-        self._words = label("", "edit_words", "What was asked", "The prompts of this edit")
-        self._words.setWordWrap(True)
-        self._words.setTextFormat(Qt.TextFormat.PlainText)
+        self._words = named(ElidedLabel(), "edit_words", "What was asked", "The prompts of this edit")
         self._state = label(
             "", "edit_state", "State of this edit", "Whether what lies below has changed since"
         )
-        self._state.setWordWrap(True)
         self._state.setProperty("muted", "true")
         self._candidates = QHBoxLayout()
         self._candidates.setSpacing(4)
@@ -59,12 +56,9 @@ class EditDetails(QWidget):
 
     def _buttons(self, actions: Actions) -> QHBoxLayout:
         row = QHBoxLayout()
-        for name, text in (("rerun", "Re-run"), ("use_settings", "Use settings")):
-            button = named(QToolButton(), f"edit_{name}", text)
-            button.setDefaultAction(actions[name])
-            button.setText(text)
+        for name in ("rerun", "use_settings"):
+            button = tool_button(actions[name], 16)
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             row.addWidget(button)
         row.addStretch(1)
         return row
@@ -78,7 +72,7 @@ class EditDetails(QWidget):
         self.setVisible(edit is not None)
         if edit is None:
             return
-        self._words.setText(summary(edit.recipe))
+        self._words.show_text(summary(edit.recipe))
         self._show_state()
         self._show_candidates()
 
@@ -92,7 +86,8 @@ class EditDetails(QWidget):
         recipe = self._layer.edit.recipe
         facts = f"{recipe.editor} · {recipe.inverter} · seed {recipe.seed} · {recipe.steps} steps"
         stale = self._layer.id in self._stale
-        self._state.setText(f"Stale: what lies below has changed.\n{facts}" if stale else facts)
+        self._state.setText("Stale: what lies below has changed." if stale else facts)
+        self._state.setToolTip(facts)
 
     def _show_candidates(self) -> None:
         while (item := self._candidates.takeAt(0)) is not None:
@@ -125,6 +120,28 @@ class EditDetails(QWidget):
         session.run(
             ReplaceLayer(layer.id, dataclasses.replace(layer, pixels=edit.candidates[number], edit=edit))
         )
+
+
+class ElidedLabel(QLabel):
+    """One line that ends in … where there is no room; the tooltip has all of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._full = ""
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+
+    def show_text(self, text: str) -> None:
+        self._full = text
+        self.setToolTip(text)
+        self._elide()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._elide()
+
+    def _elide(self) -> None:
+        self.setText(self.fontMetrics().elidedText(self._full, Qt.TextElideMode.ElideMiddle, self.width()))
 
 
 def summary(recipe: Recipe) -> str:

@@ -37,5 +37,6 @@ def icon(name: str, colour: str | None = None) -> QIcon:
     made = QIcon()
     for size in _SIZES:
         made.addPixmap(pixmap(name, colour or colours.text, size))
-        made.addPixmap(pixmap(name, colours.border, size), QIcon.Mode.Disabled)
+        made.addPixmap(pixmap(name, colours.on_accent, size), state=QIcon.State.On)
+        made.addPixmap(pixmap(name, colours.disabled, size), QIcon.Mode.Disabled)
     return made

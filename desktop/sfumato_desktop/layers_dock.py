@@ -45,12 +45,16 @@ class LayersDock(QWidget):
         self.delegate = LayersDelegate(self.list)
         self.list.setItemDelegate(self.delegate)
         self.details = EditDetails(actions)
+        self._empty = QLabel("The layers of an open picture are listed here.")
+        self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._empty.setProperty("muted", "true")
         self._opacity, self._opacity_box = QSlider(Qt.Orientation.Horizontal), QSpinBox()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.setSpacing(6)
         layout.addLayout(self._opacity_row())
         layout.addWidget(self.list, 1)
+        layout.addWidget(self._empty, 1)
         layout.addWidget(self.details)
         layout.addLayout(self._footer())
         self.list.selectionModel().currentChanged.connect(self._selection_moved)
@@ -195,6 +199,8 @@ class LayersDock(QWidget):
 
     def _show_selected(self) -> None:
         layer = self.current
+        self.list.setVisible(self._session is not None)
+        self._empty.setVisible(self._session is None)
         for control in (self._opacity, self._opacity_box):
             control.blockSignals(True)
             control.setEnabled(layer is not None)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import QObject, Signal
 
 from sfumato.document.commands import AddLayer, Command, ReplaceLayer
-from sfumato.document.compositor import fingerprint, flatten
-from sfumato.document.geometry import window
+from sfumato.document.compositor import flatten, hash_below
 from sfumato.document.layers import Document, EditInfo, Layer
 from sfumato.errors import SfumatoError
-from sfumato.events import Advanced, InversionReport, Outcome
+from sfumato.events import Advanced, Outcome
 from sfumato.method import Job, Mask, Recipe
-from sfumato.prompts import compare, words
+from sfumato.prompts import Word, compare, words
 from sfumato_desktop.jobs import Jobs
 from sfumato_desktop.previews import preview_of
 from sfumato_desktop.scene import Preview
@@ -39,7 +39,8 @@ class Runs(QObject):
     preview = Signal(Preview)
     ended = Signal(str)
     """No run is under way any more, and what to say about it."""
-    inverted = Signal(InversionReport)
+    finished = Signal(Outcome)
+    """A job on the open document is done."""
     failed = Signal(SfumatoError)
     made_document = Signal(Session)
     """A picture was made from words while none was open."""
@@ -105,8 +106,7 @@ class Runs(QObject):
         if run.session is not self._open:
             self._end("The picture was closed, so its result was dropped.")
             return
-        if outcome.inversion is not None:
-            self.inverted.emit(outcome.inversion)
+        self.finished.emit(outcome)
         if run.job.task == "edit" and outcome.patches:
             self._land(run, outcome)
         self._end(_sentence(outcome))
@@ -158,17 +158,24 @@ def _mask_of(document: Document, layer: Layer | None) -> Mask | None:
 
 def _layer(job: Job, outcome: Outcome) -> Layer:
     """The edit layer of a finished job; it remembers its request and what it was computed from."""
-    below = "" if job.image is None else fingerprint(job.image[window(outcome.box)])
     edit = EditInfo(
         recipe=job.recipe,
         mask=job.mask,
         provenance=outcome.provenance,
         candidates=outcome.patches,
         chosen=0,
-        below=below,
+        below=hash_below(_base(job), outcome.box),
     )
     left, top = outcome.box[:2]
     return Layer(layer_name(job.recipe), outcome.patches[0], left, top, edit=edit)
+
+
+def _base(job: Job) -> Document:
+    """What the job saw, as a document: the picture as one layer, or nothing."""
+    if job.image is None:
+        return Document(1, 1)
+    height, width = job.image.shape[:2]
+    return Document(width, height, [Layer("", job.image)])
 
 
 def _landing(session: Session, layer: Layer, replaces: str | None) -> Command:
@@ -190,11 +197,15 @@ def layer_name(recipe: Recipe) -> str:
     before, after = words(recipe.source), words(recipe.target)
     parts: list[str] = []
     for piece in compare(recipe.source, recipe.target):
-        old = " ".join(word.text for word in before[slice(*piece.source)])
-        new = " ".join(word.text for word in after[slice(*piece.target)])
-        if piece.change != "kept":
+        old = _without_articles(before[slice(*piece.source)])
+        new = _without_articles(after[slice(*piece.target)])
+        if piece.change != "kept" and (old or new):
             parts.append(f"{old} → {new}" if old and new else new or f"no {old}")
     return (", ".join(parts) or recipe.target or recipe.editor)[:40]
+
+
+def _without_articles(some: Sequence[Word]) -> str:
+    return " ".join(word.text for word in some if word.text.lower() not in ("a", "an", "the"))
 
 
 def _sentence(outcome: Outcome) -> str:

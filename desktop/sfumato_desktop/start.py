@@ -8,7 +8,16 @@ from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QIcon, QPixmap
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QScrollArea,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from sfumato_desktop import icons, theme
 from sfumato_desktop.actions import Actions
@@ -19,7 +28,7 @@ _COLUMNS = 3
 _RECENT = 4
 
 
-class StartScreen(QWidget):
+class StartScreen(QScrollArea):
     """What the window shows while no picture is open."""
 
     open_path = Signal(Path)
@@ -28,13 +37,12 @@ class StartScreen(QWidget):
     def __init__(self, actions: Actions, samples: Sequence[Sample]) -> None:
         super().__init__()
         named(self, "start", "Start")
-        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._actions = actions
         card = QFrame()
         card.setObjectName("start_card")
         card.setMaximumWidth(800)
         inside = QVBoxLayout(card)
-        inside.setContentsMargins(28, 22, 28, 24)
+        inside.setContentsMargins(24, 18, 24, 22)
         inside.setSpacing(12)
         inside.addLayout(_headline())
         inside.addWidget(self._drop_zone())
@@ -45,13 +53,17 @@ class StartScreen(QWidget):
         self._recent = QVBoxLayout()
         self._recent.setSpacing(0)
         inside.addLayout(self._recent)
-        outside = QGridLayout(self)
+        page = QWidget()
+        page.setObjectName("start_page")
+        outside = QGridLayout(page)
         outside.setContentsMargins(16, 16, 16, 16)
         outside.addWidget(card, 1, 1)
         for edge in (0, 2):
             outside.setRowStretch(edge, 1)
             outside.setColumnStretch(edge, 1)
         outside.setColumnStretch(1, 8)
+        self.setWidget(page)
+        self.setWidgetResizable(True)
         self.retint()
 
     def _drop_zone(self) -> QFrame:
@@ -81,9 +93,9 @@ class StartScreen(QWidget):
             button = named(
                 QToolButton(), "sample", sample.title, f"Opens with: {sample.source} → {sample.target}"
             )
-            button.setText(textwrap.fill(sample.title, 20))
+            button.setText(textwrap.fill(sample.title, 18, initial_indent="  ", subsequent_indent="  "))
             button.setIcon(_thumbnail(sample.path))
-            button.setIconSize(QSize(64, 64))
+            button.setIconSize(QSize(52, 52))
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
             button.setSizePolicy(button.sizePolicy().Policy.Expanding, button.sizePolicy().Policy.Fixed)
             button.clicked.connect(lambda _checked=False, chosen=sample: self.open_sample.emit(chosen))

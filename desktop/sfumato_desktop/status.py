@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QColorSpace
 from PySide6.QtWidgets import QLabel, QSizePolicy, QStatusBar, QToolButton
@@ -81,6 +84,12 @@ class StatusBar(QStatusBar):
         self.outside.setText(f"{'✓ ' if changed == 0 else '⚠ '}outside mask: {changed:,} px changed")
         _set_level(self.outside, "good" if changed == 0 else "bad")
 
+    def show_machine(self, provenance: Mapping[str, Any]) -> None:
+        """Show what a result was computed on."""
+        machine = provenance.get("machine", {})
+        if "device" in machine and "threads" in machine:
+            self.device.setText(device_text(machine["device"], machine["threads"]))
+
     def show_inversion(self, report: InversionReport | None) -> None:
         text, level = inversion_sentence(report)
         self.inversion.setText(text)
@@ -88,9 +97,9 @@ class StatusBar(QStatusBar):
 
 
 def inversion_sentence(report: InversionReport | None) -> tuple[str, str]:
-    """What to say about an inversion, and how serious it is: "none", "good" or "warning"."""
+    """What to say about an inversion, and how serious it is: "idle", "good" or "warning"."""
     if report is None:
-        return "Not inverted", "none"
+        return "Not inverted", "idle"
     loose = report.psnr is not None and report.psnr < LOOSE_BELOW
     parts = ["Inversion is loose" if loose else "Inverted"]
     if report.psnr is not None:
@@ -98,6 +107,13 @@ def inversion_sentence(report: InversionReport | None) -> tuple[str, str]:
     if report.reused:
         parts.append("reused")
     return " · ".join(parts), "warning" if loose else "good"
+
+
+def device_text(device: str, threads: int) -> str:
+    """What the network runs on, in a few words."""
+    if device != "cpu":
+        return "Device: automatic" if device == "auto" else "GPU"
+    return f"CPU · {threads} thread{'' if threads == 1 else 's'}"
 
 
 def _set_level(widget: QLabel, level: str) -> None:

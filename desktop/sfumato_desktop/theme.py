@@ -42,6 +42,13 @@ class Colours:
     warning: str
     bad: str
 
+    @property
+    def disabled(self) -> str:
+        """Between muted text and the panel: present, but not to be used."""
+        muted, panel = QColor(self.muted), QColor(self.panel)
+        pairs = zip(muted.getRgb()[:3], panel.getRgb()[:3], strict=True)  # pyright: ignore[reportArgumentType, reportIndexIssue]
+        return QColor(*((ink + paper) // 2 for ink, paper in pairs)).name()
+
 
 COLOURS: dict[str, Colours] = {
     "dark": Colours(
@@ -117,7 +124,7 @@ def apply(application: QApplication, name: str) -> None:
         application.setStyle(QStyleFactory.create("Fusion"))
     application.setPalette(palette(colours))
     sheet = files("sfumato_resources").joinpath("themes", "sfumato.qss").read_text(encoding="utf-8")
-    application.setStyleSheet(Template(sheet).substitute(vars(colours)))
+    application.setStyleSheet(Template(sheet).substitute(vars(colours), disabled=colours.disabled))
 
 
 def palette(colours: Colours) -> QPalette:
@@ -150,5 +157,5 @@ def palette(colours: Colours) -> QPalette:
     for where, colour in pairs.items():
         made.setColor(where, QColor(colour))
     for where in (role.WindowText, role.Text, role.ButtonText):
-        made.setColor(QPalette.ColorGroup.Disabled, where, QColor(colours.border).lighter(130))
+        made.setColor(QPalette.ColorGroup.Disabled, where, QColor(colours.disabled))
     return made

@@ -18,6 +18,7 @@ from sfumato_desktop.edit_panel import EditPanel
 from sfumato_desktop.jobs import Jobs
 from sfumato_desktop.layers_dock import LayersDock
 from sfumato_desktop.modes import Modes
+from sfumato_desktop.panels import Panels
 from sfumato_desktop.preferences import Preferences
 from sfumato_desktop.samples import Sample
 from sfumato_desktop.start import StartScreen
@@ -26,13 +27,22 @@ from sfumato_desktop.tool_bars import OptionsBar, tools_bar
 from sfumato_desktop.workbench import Workbench
 
 DEFAULT_SIZE = QSize(1366, 768)
+ROOM_FOR_TWO = 640
+"""Logical pixels of height from which both docks are usable above one another."""
+_DOCK_WIDTH, _EDIT_HEIGHT = 350, 440
 
 
 class MainWindow(QMainWindow):
     """One open document at a time, between docks. What happens to it is the workbench's."""
 
     def __init__(
-        self, jobs: Jobs, preferences: Preferences, *, samples: Sequence[Sample], device: str
+        self,
+        jobs: Jobs,
+        preferences: Preferences,
+        *,
+        panels: Panels,
+        samples: Sequence[Sample] = (),
+        device: str = "",
     ) -> None:
         super().__init__()
         self.setObjectName("window")
@@ -44,7 +54,8 @@ class MainWindow(QMainWindow):
         self.registry = Actions(self, self.canvas)
         self.modes = Modes(self.registry, self.canvas, brush)
         self.start = StartScreen(self.registry, samples)
-        self.panel = EditPanel()
+        self.panels = panels
+        self.panel = EditPanel(panels)
         self.layers = LayersDock(self.registry)
         self.status = StatusBar(self.registry, device)
         self._lay_out(brush)
@@ -63,17 +74,30 @@ class MainWindow(QMainWindow):
         self.addToolBar(Qt.ToolBarArea.TopToolBarArea, self._options)
         self.addToolBar(Qt.ToolBarArea.LeftToolBarArea, self._tools)
         self.docks = (Dock("Edit", "dock_edit", self.panel), Dock("Layers", "dock_layers", self.layers))
-        for dock in self.docks:
-            self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
         self.setStatusBar(self.status)
-        self.resize(DEFAULT_SIZE)
-        self.resizeDocks(self.docks, [350, 350], Qt.Orientation.Horizontal)
-        self.resizeDocks(self.docks, [400, 260], Qt.Orientation.Vertical)
+        self.resize(DEFAULT_SIZE.boundedTo(self.screen().availableSize()))
+        self.default_layout()
         menus = self.registry.fill(self.menuBar())
         self._fill_window_menu(menus["Help"])
         if (kept := self.preferences.layout()) is not None:
             self.restoreGeometry(kept[0])
             self.restoreState(kept[1])
+
+    def default_layout(self) -> None:
+        """Docks at the right: one above the other, or as tabs where there is no room for that."""
+        edit, layers = self.docks
+        for dock in self.docks:
+            dock.setFloating(False)
+            dock.show()
+            self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
+        if self.height() < ROOM_FOR_TWO:
+            self.tabifyDockWidget(edit, layers)
+            edit.raise_()
+        else:
+            self.resizeDocks(
+                self.docks, [_EDIT_HEIGHT, self.height() - _EDIT_HEIGHT], Qt.Orientation.Vertical
+            )
+        self.resizeDocks(self.docks, [_DOCK_WIDTH, _DOCK_WIDTH], Qt.Orientation.Horizontal)
 
     def _fill_window_menu(self, before: QMenu) -> None:
         menu = QMenu("&Window", self)
@@ -81,6 +105,9 @@ class MainWindow(QMainWindow):
         self.menuBar().insertMenu(before.menuAction(), menu)
         for each in (*self.docks, self._tools, self._options):
             menu.addAction(each.toggleViewAction())
+        reset = menu.addAction("&Reset layout", self.default_layout)
+        reset.setObjectName("action_reset_layout")
+        reset.setToolTip("Put the docks back where they were at first")
         menu.addSeparator()
         group = QActionGroup(self)
         for name, title in theme.THEMES.items():

@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, Signal
 from sfumato.document.commands import SetMask, SetRecipe
 from sfumato.document.layers import Document
 from sfumato.errors import SfumatoError
-from sfumato.events import InversionReport, Ready
+from sfumato.events import Advanced, Outcome, Ready
 from sfumato_desktop import dialogs, masking
 from sfumato_desktop.filing import Filing
 from sfumato_desktop.readout import Measurement, Readout
@@ -55,7 +55,7 @@ class Workbench(QObject):
         self.readout.measured.connect(self._measured)
         window.jobs.ready.connect(self._catalogue_ready)
         panel.changed.connect(self._recipe_edited)
-        panel.run_requested.connect(self._run)
+        panel.run_requested.connect(lambda: self.runs.edit(panel.recipe()))
         panel.stop_requested.connect(self.runs.stop)
         panel.invert_requested.connect(self._invert)
         panel.manage_plugins_requested.connect(self._show_plugins)
@@ -63,10 +63,10 @@ class Workbench(QObject):
     def _connect_runs(self) -> None:
         runs = self.runs
         runs.started.connect(self._run_started)
-        runs.advanced.connect(self._panel.job_advanced)
+        runs.advanced.connect(self._run_advanced)
         runs.preview.connect(self._canvas.set_preview)
         runs.ended.connect(self._run_ended)
-        runs.inverted.connect(self._inverted)
+        runs.finished.connect(self._run_finished)
         runs.failed.connect(self._run_failed)
         runs.made_document.connect(self.replace_session)
         runs.landed.connect(self._layers.select)
@@ -91,7 +91,8 @@ class Workbench(QObject):
             "rerun": lambda: self._layers.current and self.runs.again(self._layers.current),
             "use_settings": self._use_settings,
             "invert": self._invert,
-            "run": self._run,
+            "run": self._panel.run,
+            "focus_prompt": self._focus_prompt,
             "stop": self.runs.stop,
             "fit": canvas.fit,
             "zoom_100": lambda: canvas.zoom_to(1),
@@ -171,6 +172,12 @@ class Workbench(QObject):
         if self.session is not None:
             self.session.edit_recipe(self._panel.recipe())
 
+    def _focus_prompt(self) -> None:
+        edit, _layers = self._window.docks
+        edit.show()
+        edit.raise_()
+        self._panel.focus_prompt()
+
     def _use_settings(self) -> None:
         layer = self._layers.current
         if self.session is not None and layer is not None and layer.edit is not None:
@@ -187,9 +194,6 @@ class Workbench(QObject):
         """Have previews made only while someone can see them."""
         self._window.jobs.watch(looking)
 
-    def _run(self) -> None:
-        self.runs.edit(self._panel.recipe())
-
     def _invert(self) -> None:
         self.runs.invert(self._panel.recipe())
 
@@ -197,6 +201,11 @@ class Workbench(QObject):
         self._window.modes.show_picture()
         self._panel.job_started()
         self._status.say("Running. You can keep working; Ctrl+. stops it.")
+
+    def _run_advanced(self, event: Advanced) -> None:
+        self._panel.job_advanced(event)
+        if event.stage.startswith("Invert"):
+            self._panel.set_inversion_status(f"Inverting {event.step}/{event.total}", "busy")
 
     def _run_ended(self, sentence: str) -> None:
         self._canvas.set_preview(None)
@@ -206,9 +215,11 @@ class Workbench(QObject):
     def _run_failed(self, error: SfumatoError) -> None:
         dialogs.show_error(self._window, error)
 
-    def _inverted(self, report: InversionReport) -> None:
-        self._status.show_inversion(report)
-        self._panel.set_inversion_status(*inversion_sentence(report))
+    def _run_finished(self, outcome: Outcome) -> None:
+        self._status.show_machine(outcome.provenance)
+        if outcome.inversion is not None:
+            self._status.show_inversion(outcome.inversion)
+            self._panel.set_inversion_status(*inversion_sentence(outcome.inversion))
 
     # What the parts tell -----------------------------------------------------------------------
 
@@ -225,4 +236,4 @@ class Workbench(QObject):
             self._actions[name].setEnabled(layer is not None and layer.edit is not None)
 
     def _show_plugins(self) -> None:
-        dialogs.show_plugins(self._window, self.catalogue)
+        dialogs.show_plugins(self._window, self.catalogue, self._window.panels.broken)

@@ -1,0 +1,90 @@
+"""How the command line answers: one sentence and an exit code, a progress bar where somebody can see it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+
+import typer
+
+from sfumato.errors import InputError, ModelError, SfumatoError
+from sfumato.events import Outcome
+from sfumato.failure import explain
+from sfumato.method import Job
+from sfumato.pace import Pace
+from sfumato.pairing import PairingError
+from sfumato.perform import perform, stepped
+from sfumato.workshop import Workshop
+
+FAILURE, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+
+def version_text() -> str:
+    """The program's name and version."""
+    return f"sfumato {version('sfumato')}"
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turn an error for people into its sentence and exit code; a bug keeps its traceback."""
+    try:
+        yield
+    except SfumatoError as error:
+        typer.echo(f"sfumato: {error}", err=True)
+        if error.details:
+            typer.echo(error.details, err=True)
+        raise typer.Exit(exit_code(error)) from error
+    except KeyboardInterrupt:
+        typer.echo("sfumato: Stopped; nothing was written.", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def exit_code(error: SfumatoError) -> int:
+    """2 if the request was at fault, 1 if it was good and failed."""
+    return BAD_INPUT if isinstance(error, InputError | ModelError | PairingError) else FAILURE
+
+
+def run(job: Job, workshop: Workshop) -> Outcome:
+    """Perform a job in the foreground. Raises `SfumatoError`; a bug is one that carries details."""
+    steps = stepped(perform(job, workshop))
+    pace = Pace()
+    pace.begin()
+    try:
+        with _bar() as show:
+            while True:
+                try:
+                    now = next(steps)
+                except StopIteration as end:
+                    return end.value
+                show(now.stage, now.step, now.total, pace.seconds_left(now))
+    except Exception as error:
+        raise explain(error, job) from error.__cause__
+    finally:
+        steps.close()
+
+
+class _Bar:
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}")
+        self.progress = Progress(*columns, console=Console(stderr=True), transient=True)
+        self.task = self.progress.add_task("Starting", total=None, left="")
+
+    def __call__(self, stage: str, step: int, total: int, seconds_left: float | None) -> None:
+        left = "" if seconds_left is None else f"{seconds_left:.0f} s left"
+        self.progress.update(self.task, description=stage, completed=step, total=total, left=left)
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str, int, int, float | None], None]]:
+    """A progress bar on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda *_: None
+        return
+    bar = _Bar()
+    with bar.progress:
+        yield bar

@@ -1,0 +1,148 @@
+"""`sfumato edit`, `invert` and `generate`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from sfumato import compose
+from sfumato.cli import options as o
+from sfumato.cli.answers import answering, run
+from sfumato.cli.pictures import control_images, open_document, refuse_output, write_results
+from sfumato.document.compositor import flatten
+from sfumato.document.layers import Document
+from sfumato.events import Outcome
+from sfumato.files.images import open_mask
+from sfumato.method import Job, Recipe
+from sfumato.workshop import Workshop
+
+
+def edit(
+    ctx: typer.Context,
+    picture: o.Picture,
+    output: o.Output,
+    source: o.Source = None,
+    target: o.Target = None,
+    negative: o.Negative = None,
+    instruction: o.Instruction = None,
+    weight: o.Weights = None,
+    inverter: o.Inverter = None,
+    method: o.Method = None,
+    values: o.Values = None,
+    inverter_values: o.InverterValues = None,
+    mask: o.MaskFile = None,
+    control: o.Controls = None,
+    start: o.Start = None,
+    steps: o.StepCount = None,
+    guidance: o.Guidance = None,
+    eta: o.Eta = None,
+    solver: o.Solver = None,
+    seed: o.Seed = None,
+    candidates: o.Candidates = None,
+    model: o.ModelName = None,
+    device: o.Device = None,
+    precision: o.Precision = None,
+    threads: o.Threads = None,
+    recipe: o.RecipeFile = None,
+) -> None:
+    """Change what a picture shows; outside the mask every pixel stays as it is."""
+    with answering():
+        refuse_output(output)
+        asked, document = o.recipe_of(ctx.params), open_document(picture)
+        for note in document.notes:
+            typer.echo(note, err=True)
+        workshop = _workshop(ctx.params)
+        job = _job(o.settled(asked, workshop.registry), document, ctx.params)
+        outcome = run(job, workshop)
+        _tell(outcome, write_results(document, job, outcome, output))
+
+
+def invert(
+    ctx: typer.Context,
+    picture: o.Picture,
+    source: o.Source = None,
+    inverter: o.Inverter = None,
+    method: o.Method = None,
+    inverter_values: o.InverterValues = None,
+    negative: o.Negative = None,
+    mask: o.MaskFile = None,
+    steps: o.StepCount = None,
+    guidance: o.Guidance = None,
+    eta: o.Eta = None,
+    solver: o.Solver = None,
+    seed: o.Seed = None,
+    model: o.ModelName = None,
+    device: o.Device = None,
+    precision: o.Precision = None,
+    threads: o.Threads = None,
+    recipe: o.RecipeFile = None,
+) -> None:
+    """Invert a picture, say how faithful that is, and keep it: edits of it then start at once."""
+    with answering():
+        asked, document = o.recipe_of(ctx.params), open_document(picture)
+        workshop = _workshop(ctx.params)
+        job = _job(o.settled(asked, workshop.registry), document, ctx.params, task="invert")
+        _tell(run(job, workshop), [])
+
+
+def generate(
+    ctx: typer.Context,
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What the picture should show.")],
+    output: o.Output,
+    negative: o.Negative = None,
+    values: o.Values = None,
+    size: o.Size = None,
+    steps: o.StepCount = None,
+    guidance: o.Guidance = None,
+    eta: o.Eta = None,
+    solver: o.Solver = None,
+    seed: o.Seed = None,
+    candidates: o.Candidates = None,
+    model: o.ModelName = None,
+    device: o.Device = None,
+    precision: o.Precision = None,
+    threads: o.Threads = None,
+    recipe: o.RecipeFile = None,
+) -> None:
+    """Make a new picture from words."""
+    with answering():
+        refuse_output(output)
+        asked = o.recipe_of({**ctx.params, "target": prompt, "method": "generate"})
+        workshop = _workshop(ctx.params)
+        job = Job(recipe=o.settled(asked, workshop.registry))
+        outcome = run(job, workshop)
+        _tell(outcome, write_results(None, job, outcome, output))
+
+
+def _workshop(given: dict[str, Any]) -> Workshop:
+    return compose.workshop(**{name: given[name] for name in o.MACHINE})
+
+
+def _job(recipe: Recipe, document: Document, given: dict[str, Any], task: Any = "edit") -> Job:
+    size = document.width, document.height
+    mask = document.mask if given["mask"] is None else open_mask(given["mask"], size)
+    return Job(
+        recipe=recipe,
+        task=task,
+        image=flatten(document),
+        profile=document.profile,
+        mask=mask,
+        control_images=control_images(given.get("control")),
+    )
+
+
+def _tell(outcome: Outcome, written: list[Any]) -> None:
+    """Say on standard output what came out."""
+    if (report := outcome.inversion) is not None:
+        quality = "not measured" if report.psnr is None else f"{report.psnr:.1f} dB"
+        how = "reused" if report.reused else f"{outcome.rows['inversion']} network rows"
+        typer.echo(f"Inversion ({report.inverter}, {report.steps} steps): {quality}; {how}.")
+        typer.echo(f"The model's own limit for this picture: {report.vae_psnr:.1f} dB.")
+    for note in outcome.notes:
+        typer.echo(note)
+    if outcome.provenance["mask"] is not None and written:
+        typer.echo(f"Outside the mask: {outcome.changed_outside} pixels changed.")
+    for path in written:
+        typer.echo(f"Wrote {path}")
+    typer.echo(f"Done in {outcome.seconds:.1f} s.")

@@ -1,0 +1,83 @@
+"""`sfumato methods` and `sfumato models`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated
+
+import typer
+
+from sfumato import compose
+from sfumato.cli.answers import answering
+from sfumato.errors import InputError
+from sfumato.events import Broken, ModelInfo
+from sfumato.method import MethodInfo
+from sfumato.params import Control
+
+_NEEDS_INVERSION = {"required": "an inversion", "optional": "an inversion, if it likes"}
+
+
+def methods(
+    name: Annotated[str | None, typer.Argument(help="One method, with all its parameters.")] = None,
+) -> None:
+    """List the ways to invert and to edit."""
+    with answering():
+        ready = compose.workshop().registry.describe()
+        if name is not None:
+            found = [info for info in ready.methods if info.name == name]
+            if not found:
+                known = ", ".join(sorted(info.name for info in ready.methods))
+                raise InputError(f"There is no method '{name}'.", advice=f"There are: {known}.")
+            typer.echo("\n".join(line for info in found for line in described(info)))
+            return
+        for kind, title in (("editor", "Ways to edit"), ("inverter", "Ways to invert")):
+            typer.echo(f"{title}:")
+            for info in ready.methods:
+                if info.kind == kind:
+                    typer.echo(f"  {info.name:<16}{info.title}: {info.summary}")
+        _tell_broken(ready.broken)
+
+
+def models() -> None:
+    """List the models."""
+    with answering():
+        workshop = compose.workshop()
+        for info in workshop.registry.models.values():
+            typer.echo(f"{_model(info)}\n    {workshop.checkpoint(info.name).folder}")
+        _tell_broken(workshop.registry.broken)
+
+
+def described(info: MethodInfo) -> Iterator[str]:
+    """A method in full: what it is, what it needs, every parameter."""
+    yield f"{info.name} ({info.kind}): {info.title}"
+    yield f"  {info.summary}"
+    needs = sorted(need.value for need in info.needs)
+    needs += [_NEEDS_INVERSION[info.inversion]] if info.inversion in _NEEDS_INVERSION else []
+    yield f"  Needs: {', '.join(needs) or 'nothing'}."
+    if info.paper:
+        yield f"  Paper: {info.paper}"
+    yield f"  From: {info.origin}"
+    yield f"  Parameters{'' if info.controls else ': none'}"
+    for control in info.controls:
+        yield f"    {control.name} = {control.default!r}  ({_range(control)})"
+        yield f"        {control.label}. {control.help}"
+
+
+def _range(control: Control) -> str:
+    if control.choices:
+        return " | ".join(control.choices)
+    if control.minimum is not None and control.maximum is not None:
+        kind = "whole number, " if control.kind == "integer" else ""
+        unit = f" {control.unit}" if control.unit else ""
+        return f"{kind}{control.minimum:g} to {control.maximum:g}{unit}"
+    return "true | false" if control.kind == "flag" else control.kind
+
+
+def _model(info: ModelInfo) -> str:
+    note = f"\n    {info.note}" if info.note else ""
+    return f"{info.name}: {info.title}, {info.size} pixels{note}"
+
+
+def _tell_broken(broken: Iterable[Broken]) -> None:
+    for each in broken:
+        typer.echo(f"Not used: {each.plugin} ({each.error})", err=True)

@@ -1,0 +1,128 @@
+"""The options of the commands, declared once, and the recipe they describe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from sfumato.errors import InputError
+from sfumato.files.recipe import SavedRecipe, load_recipe
+from sfumato.method import Recipe
+from sfumato.params import explain, parse
+from sfumato.plugins import Kind, Registry
+
+Picture = Annotated[Path, typer.Argument(metavar="IN", help="The picture, or an .ora project.")]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", help="Where to write: .png, .jpg, .webp, .tif or .ora.")
+]
+Source = Annotated[str | None, typer.Option(help="What the picture shows.")]
+Target = Annotated[str | None, typer.Option(help="What it should show.")]
+Negative = Annotated[str | None, typer.Option(help="What to steer away from.")]
+Instruction = Annotated[str | None, typer.Option(help="What to do, for methods that take an instruction.")]
+Weights = Annotated[
+    list[str] | None, typer.Option("--weight", metavar="WORD=X", help="Stress a target word.")
+]
+Inverter = Annotated[str | None, typer.Option(help="How to invert; see `sfumato methods`.")]
+Method = Annotated[str | None, typer.Option(help="How to edit; see `sfumato methods`.")]
+Values = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A method's parameter.")
+]
+InverterValues = Annotated[
+    list[str] | None, typer.Option("--set-inverter", metavar="NAME=VALUE", help="An inverter's parameter.")
+]
+MaskFile = Annotated[Path | None, typer.Option("--mask", help="White may change, black must not.")]
+Controls = Annotated[
+    list[str] | None, typer.Option("--control", metavar="[NAME=]IMG", help="A control image.")
+]
+Start = Annotated[float | None, typer.Option(help="Share of the noisiest steps to skip.")]
+StepCount = Annotated[int | None, typer.Option("--steps", help="Denoising steps.")]
+Guidance = Annotated[float | None, typer.Option(help="How strongly the words lead.")]
+Eta = Annotated[float | None, typer.Option(help="Fresh noise per step: 0 none, 1 as much as in training.")]
+Solver = Annotated[str | None, typer.Option(help="ddim, euler_a, dpmpp_sde or lcm.")]
+Seed = Annotated[int | None, typer.Option(help="Where randomness starts.")]
+Candidates = Annotated[int | None, typer.Option(help="How many results to make.")]
+Size = Annotated[str | None, typer.Option(metavar="WxH", help="Size of the picture, in pixels.")]
+ModelName = Annotated[str | None, typer.Option("--model", help="A model's name, or a diffusers folder.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")]
+Precision = Annotated[str | None, typer.Option(help="fp32, bf16 or fp16.")]
+Threads = Annotated[int | None, typer.Option(help="Processor threads.")]
+RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="Start from this recipe; options win.")]
+
+_SAME_NAME = (
+    "source", "target", "negative", "instruction", "inverter", "start", "steps", "guidance", "eta", "solver",
+    "seed", "candidates", "model",
+)  # fmt: skip
+MACHINE = ("device", "precision", "threads")
+
+
+def recipe_of(given: Mapping[str, Any]) -> Recipe:
+    """Build the recipe that options describe, on top of a recipe file if one is given.
+
+    Raises `InputError` in one sentence for a value that cannot be.
+    """
+    base = _saved(given.get("recipe")).recipe.model_dump()
+    changes = {name: given[name] for name in _SAME_NAME if given.get(name) is not None}
+    if given.get("method") is not None:
+        changes["editor"] = given["method"]
+    for name, option in (("editor", "--set"), ("inverter", "--set-inverter")):
+        told = pairs(given.get("values" if name == "editor" else "inverter_values"), option)
+        same = changes.get(name, base[name]) == base[name]
+        changes[f"{name}_values"] = (base[f"{name}_values"] if same else {}) | told
+    if given.get("weight"):
+        changes["word_weights"] = pairs(given["weight"], "--weight")
+    if given.get("size"):
+        changes["size"] = size_of(given["size"])
+    if "model" in changes and Path(changes["model"]).is_dir():
+        changes["model"] = str(Path(changes["model"]).resolve())
+    try:
+        return Recipe.model_validate(base | changes)
+    except ValidationError as error:
+        raise InputError(explain(error, "The request", tuple(Recipe.model_fields))) from error
+
+
+def _saved(path: Path | None) -> SavedRecipe:
+    return SavedRecipe(recipe=Recipe()) if path is None else load_recipe(path)
+
+
+def pairs(texts: Iterable[str] | None, option: str) -> dict[str, str]:
+    """Split NAME=VALUE texts. Raises `InputError` for one that is not."""
+    found = {}
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise InputError(f"{option} wants NAME=VALUE, not '{text}'.")
+        found[name.strip()] = value
+    return found
+
+
+def size_of(text: str) -> tuple[int, int]:
+    """Read "512x384". Raises `InputError`."""
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise InputError(f"--size wants WIDTHxHEIGHT, such as 128x128, not '{text}'.")
+    return int(width), int(height)
+
+
+def settled(recipe: Recipe, registry: Registry) -> Recipe:
+    """Give the values of the methods their types, as a form would, so that the recipe is what a window keeps.
+
+    Raises `InputError` for a parameter a method does not have or a value it does not take.
+    """
+    return recipe.model_copy(
+        update={
+            "editor_values": _typed(registry, "editor", recipe.editor, recipe.editor_values),
+            "inverter_values": _typed(registry, "inverter", recipe.inverter, recipe.inverter_values),
+        }
+    )
+
+
+def _typed(registry: Registry, kind: Kind, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    if not values:
+        return {}
+    title = registry.info(kind, name).title
+    method = registry.editors[name] if kind == "editor" else registry.inverters[name]
+    return parse(method.params, values, title).model_dump(include=set(values))

@@ -1,0 +1,80 @@
+"""Pictures in, results out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from sfumato.document.compositor import fingerprint, flatten
+from sfumato.document.geometry import window
+from sfumato.document.layers import Document, EditInfo, Layer
+from sfumato.errors import InputError, StorageError
+from sfumato.events import Outcome
+from sfumato.files.images import FORMAT_OF, export_image, open_image
+from sfumato.files.openraster import open_project, save_project
+from sfumato.method import Job, Pixels
+
+PROJECT = ".ora"
+
+
+def open_document(path: Path) -> Document:
+    """Open a picture or a project. Raises `InputError`."""
+    return open_project(path) if path.suffix.lower() == PROJECT else open_image(path)
+
+
+def control_images(texts: Iterable[str] | None) -> dict[str, Pixels]:
+    """Read [NAME=]FILE texts; the name of an unnamed one is "control". Raises `InputError`."""
+    images = {}
+    for text in texts or ():
+        name, equals, file = text.rpartition("=")
+        images[name if equals else "control"] = flatten(open_image(Path(file)))
+    return images
+
+
+def refuse_output(path: Path) -> None:
+    """Say before a long run that its result could not be kept. Raises `InputError` or `StorageError`."""
+    if path.suffix.lower() not in (*FORMAT_OF, PROJECT):
+        raise InputError(
+            f"Results cannot be written as '{path.suffix or path.name}'.",
+            advice="End the name in .png, .jpg, .webp, .tif or .ora.",
+        )
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise StorageError(f"{path} cannot be written: its folder does not exist.")
+    if path.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
+        raise StorageError(f"{path} cannot be written: it is a folder, read-only, or somebody else's.")
+
+
+def edit_layer(job: Job, outcome: Outcome, chosen: int = 0) -> Layer:
+    """The layer of a result; it remembers its request and what it was computed from."""
+    edit = EditInfo(
+        recipe=job.recipe,
+        mask=job.mask,
+        provenance=outcome.provenance,
+        candidates=outcome.patches,
+        chosen=chosen,
+        below="" if job.image is None else fingerprint(job.image[window(outcome.box)]),
+    )
+    name = (job.recipe.target or job.recipe.instruction or job.recipe.editor)[:40]
+    return Layer(name, outcome.patches[chosen], *outcome.box[:2], edit=edit)
+
+
+def write_results(document: Document | None, job: Job, outcome: Outcome, path: Path) -> list[Path]:
+    """Write the first candidate to `path` and any others beside it, as NAME-2, NAME-3 and so on.
+
+    A project holds all candidates in one file. Raises `StorageError`.
+    """
+    written = []
+    project = path.suffix.lower() == PROJECT
+    for index in range(1 if project else len(outcome.patches)):
+        layer = edit_layer(job, outcome, index)
+        width, height = layer.pixels.shape[1::-1] if document is None else (document.width, document.height)
+        below = [] if document is None else document.layers
+        result = Document(width, height, [*below, layer], recipe=job.recipe)
+        if document is not None:
+            result.mask, result.profile, result.exif = document.mask, document.profile, document.exif
+        place = path if index == 0 else path.with_stem(f"{path.stem}-{index + 1}")
+        save_project(result, place) if project else export_image(result, place)
+        written.append(place)
+    return written
