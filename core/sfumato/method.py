@@ -159,7 +159,9 @@ class Edit:
     source: Tensor | None = None
     """(1, C, h, w): the source row at the end, if the method ran one."""
     mask: Tensor | None = None
-    """(1, 1, h, w) in [0, 1]: where the method itself decided to change the picture."""
+    """(1, 1, h, w) in [0, 1]: where the method itself decided to change the picture; nothing else will."""
+    mask_follows_edges: bool = False
+    """Whether `mask` bounds something of the source, whose edges it is then snapped to."""
     notes: tuple[str, ...] = ()
     """Sentences for the person: what was decided on their behalf."""
 

@@ -26,6 +26,44 @@ def words(prompt: str) -> tuple[Word, ...]:
     return tuple(Word(m.group(), m.start(), m.end()) for m in _WORD.finditer(prompt))
 
 
+_FUNCTION_WORDS = frozenset(
+    (
+        *(
+            "a",
+            "an",
+            "the",
+            "this",
+            "that",
+            "these",
+            "those",
+            "some",
+            "of",
+            "on",
+            "in",
+            "at",
+            "to",
+            "by",
+            "for",
+        ),
+        *(
+            "from",
+            "with",
+            "without",
+            "and",
+            "or",
+            "into",
+            "onto",
+            "near",
+            "under",
+            "over",
+            "behind",
+            "beside",
+        ),
+        *("between", "is", "are", "it", "its"),
+    )
+)
+
+
 @dataclass(frozen=True)
 class Piece:
     """A run of words that is kept, or that the edit replaces, adds or removes; word indices [a, b)."""
@@ -47,3 +85,23 @@ def compare(source: str, target: str) -> tuple[Piece, ...]:
     }
     opcodes = SequenceMatcher(a=a, b=b, autojunk=False).get_opcodes()
     return tuple(Piece(names[tag], (a0, a1), (b0, b1)) for tag, a0, a1, b0, b1 in opcodes)
+
+
+def changed_things(source: str, target: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What an edit is about, in words of the source and of the target.
+
+    These are the changed words that name something, and the word behind a changed one, which it describes:
+    of "a [pink -> yellow] umbrella" the umbrella. Articles and prepositions say little about where they look,
+    since a causal text encoder lets them attend to whatever stands before them.
+    """
+    pieces = [piece for piece in compare(source, target) if piece.change != "kept"]
+    return (
+        _things(words(source), [piece.source for piece in pieces]),
+        _things(words(target), [piece.target for piece in pieces]),
+    )
+
+
+def _things(all_words: tuple[Word, ...], runs: list[tuple[int, int]]) -> tuple[str, ...]:
+    chosen = {k for a, b in runs if a < b for k in range(a, b + 1) if k < len(all_words)}
+    naming = [k for k in sorted(chosen) if all_words[k].text.lower() not in _FUNCTION_WORDS]
+    return tuple(all_words[k].text for k in naming)

@@ -10,7 +10,7 @@ from pydantic import Field
 from sfumato.diffusion.inversion import Inversion
 from sfumato.diffusion.sampling import candidates, kept_outside, sample, shown, skipped
 from sfumato.hookspecs import hookimpl
-from sfumato.method import Ability, Edit, EditRequest, Editor, Need, Progress
+from sfumato.method import Ability, Edit, Editor, EditRequest, Need, Progress
 from sfumato.models.model import Model
 from sfumato.params import Hint, Params
 
@@ -25,8 +25,8 @@ class BlendedParams(Params):
 class Blended(Editor[BlendedParams]):
     """Avrahami, Fried, Lischinski: Blended Latent Diffusion, 2023, algorithm 1.
 
-    Three departures from the published code: it starts from the noised source instead of pure noise, blends at
-    the level a step arrives at, and ends on the clean source.
+    Three departures from the published code: it starts from the noised source instead of pure noise, blends
+    at the level a step arrives at, and ends on the clean source.
     """
 
     name = "blended"

@@ -10,7 +10,7 @@ from pydantic import Field
 from sfumato.diffusion.inversion import Inversion
 from sfumato.diffusion.sampling import candidates, kept_outside, sample, shown
 from sfumato.hookspecs import hookimpl
-from sfumato.method import Ability, Edit, EditRequest, Editor, Need, Progress
+from sfumato.method import Ability, Edit, Editor, EditRequest, Need, Progress
 from sfumato.models.model import Model
 from sfumato.params import Hint, Params
 

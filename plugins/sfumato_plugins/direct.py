@@ -13,7 +13,7 @@ from sfumato.params import Params
 
 
 class Direct(Inverter[Params]):
-    """DDIM inversion whose source row is assigned to the trajectory after every step (Ju et al. 2023, algorithm 1).
+    """DDIM inversion whose source row is assigned to the trajectory at every step (Ju et al. 2023, alg. 1).
 
     The published code adds the difference x*_{t-1} - x_{t-1}, computed in a pass of its own; assigning gives
     the same without the pass and without its rounding.

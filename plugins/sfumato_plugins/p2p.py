@@ -13,12 +13,13 @@ from sfumato.diffusion.attention import Hook, MapStore, Plan, Probabilities, map
 from sfumato.diffusion.blending import LocalBlend
 from sfumato.diffusion.inversion import Inversion
 from sfumato.diffusion.sampling import inverted_branch, kept_outside, sample, shown, skipped
-from sfumato.diffusion.text import Text, changed_words, equalizer, refinement, replacement
+from sfumato.diffusion.text import Text, equalizer, refinement, replacement
 from sfumato.errors import MethodError
 from sfumato.hookspecs import hookimpl
-from sfumato.method import Ability, Edit, EditRequest, Editor, Need, Progress
+from sfumato.method import Ability, Edit, Editor, EditRequest, Need, Progress
 from sfumato.models.model import Model
 from sfumato.params import Hint, Params
+from sfumato.prompts import changed_things
 
 
 class P2PParams(Params):
@@ -30,7 +31,7 @@ class P2PParams(Params):
     self_steps: Annotated[float, Field(ge=0, le=1), Hint("Keep the shapes", unit="share of steps")] = 0.4
     """How long the picture's own structure is taken from the source. Shorter allows new outlines."""
     local: Annotated[Literal["off", "changed words", "chosen words"], Field(), Hint("Change only near")] = (
-        "off"
+        "changed words"
     )
     """Let only the area where these words attend change; everything else is held to the source."""
     local_source: Annotated[str, Field(max_length=200), Hint("Words in the source", advanced=True)] = ""
@@ -58,8 +59,8 @@ class P2PParams(Params):
 class PromptToPrompt(Editor[P2PParams]):
     """Hertz et al.: Prompt-to-Prompt Image Editing with Cross-Attention Control, 2022, algorithm 1.
 
-    Rows: src.u, tgt.u, src.c, tgt.c; only the conditional half is controlled, V is never replaced. With a pinned
-    source (direct inversion) src.u is not computed, and src.c only while its maps are read.
+    Rows: src.u, tgt.u, src.c, tgt.c; only the conditional half is controlled, V is never replaced. With a
+    pinned source (direct inversion) src.u is not computed, and src.c only while its maps are read.
     """
 
     name = "p2p"
@@ -103,7 +104,16 @@ class PromptToPrompt(Editor[P2PParams]):
                 kept="Your picture is unchanged.",
                 advice="Choose another method for this model.",
             )
-        return Edit(latents=last.latents["tgt"], source=last.latents.get("src"), notes=control.notes)
+        latents, source = last.latents["tgt"], last.latents.get("src")
+        if control.blend is None:
+            return Edit(latents=latents, source=source, notes=control.notes)
+        return Edit(
+            latents=latents,
+            source=source,
+            mask=control.blend.mask(latents.shape).float(),
+            mask_follows_edges=control.blend.follows_edges,
+            notes=control.notes,
+        )
 
 
 class Control:
@@ -123,19 +133,39 @@ class Control:
             Hook(crosses, cross, rows, self._cross(p, equalizer(self.target, request.word_weights))),
             Hook(selves, structure, rows, lambda probabilities, *_: {"tgt.c": probabilities["src.c"]}),
         ]
-        self.blend: LocalBlend | None = None
-        words = self._local_words(p, request)
-        if words is not None:
-            maps = MapStore()
-            hooks.append(maps.hook(map_sites(model.sites, shape), range(first, steps), rows))
-            source, target = (
-                tuple(k for word in each for k in text.tokens_of(word))
-                for each, text in zip(words, (self.source, self.target), strict=True)
-            )
-            self.blend = LocalBlend(maps, source, target, p.threshold, first + int(p.local_start * steps) + 1)
+        self.blend = self._local_blend(p, request, model, range(first, steps))
+        if self.blend is not None:
+            hooks.insert(0, self.blend.maps.hook(range(first, steps), rows))
         self.plan = Plan(tuple(hooks))
         idle = bool(set(request.word_weights.values()) - {1.0}) and not cross
         self.notes = ("Word weights act while the layout is kept; that is 0 steps now.",) if idle else ()
+
+    @staticmethod
+    def _local_words(
+        p: P2PParams, request: EditRequest[P2PParams]
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """(source words, target words) whose area may change; both empty for the whole picture."""
+        if p.local == "changed words":
+            return changed_things(request.source, request.target)
+        if p.local == "chosen words":
+            return tuple(p.local_source.split()), tuple(p.local_target.split())
+        return (), ()
+
+    def _local_blend(
+        self, p: P2PParams, request: EditRequest[P2PParams], model: Model, steps: range
+    ) -> LocalBlend | None:
+        """The blend sees the target's own maps: its area must take the new shape, not repeat the old one."""
+        source, target = self._local_words(p, request)
+        if not (source and target):
+            return None
+        return LocalBlend(
+            maps=MapStore(map_sites(model.sites, request.latent_shape), request.latent_shape),
+            source_tokens=tuple(k for word in source for k in self.source.tokens_of(word)),
+            target_tokens=tuple(k for word in target for k in self.target.tokens_of(word)),
+            threshold=p.threshold,
+            first_step=steps.start + int(p.local_start * len(steps)) + 1,
+            about_kept=bool(set(source) & set(target)),
+        )
 
     def _cross(self, p: P2PParams, q: Tensor) -> Callable[..., Probabilities]:
         """f(A_s, A_t) · q with f = A_s M (replace) or A_s[m] e + A_t (1 - e) (refine)."""
@@ -150,18 +180,6 @@ class Control:
             return {"tgt.c": (A_s[..., align.m] * e + A_t * (1 - e)) * q.to(A_t)}
 
         return refine
-
-    def _local_words(
-        self, p: P2PParams, request: EditRequest[P2PParams]
-    ) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-        """(source words, target words) whose area may change; None for the whole picture."""
-        if p.local == "changed words":
-            words = changed_words(request.source, request.target)
-        elif p.local == "chosen words":
-            words = tuple(p.local_source.split()), tuple(p.local_target.split())
-        else:
-            return None
-        return words if any(words) else None
 
 
 def same_length(source: Text, target: Text) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from sfumato.diffusion.inversion import Inversion
 from sfumato.diffusion.sampling import inverted_branch, kept_outside, sample, shown, skipped
 from sfumato.hookspecs import hookimpl
-from sfumato.method import Ability, Edit, EditRequest, Editor, Need, Progress
+from sfumato.method import Ability, Edit, Editor, EditRequest, Need, Progress
 from sfumato.models.model import Model
 from sfumato.params import Params
 

@@ -2,7 +2,7 @@
 
 A plan is an argument of one denoiser call. Its processors are installed for that call and taken out after
 it, whatever happens, so a suspended, cancelled or failed edit never leaves a patched network behind.
-Probabilities are materialised only at sites and steps a hook asks for; everything else keeps the fused kernel.
+Probabilities are materialised only at sites and steps a hook asks for; all else keeps the fused kernel.
 """
 
 from __future__ import annotations
@@ -33,8 +33,13 @@ class Site:
 
     def tokens(self, latent_shape: Sequence[int]) -> int:
         """Number of queries for a latent (.., h, w)."""
+        height, width = self.grid(latent_shape)
+        return height * width
+
+    def grid(self, latent_shape: Sequence[int]) -> tuple[int, int]:
+        """Rows and columns of its queries; strided convolutions round up."""
         height, width = latent_shape[-2:]
-        return -(-height // self.scale) * -(-width // self.scale)
+        return -(-height // self.scale), -(-width // self.scale)
 
 
 def find_sites(unet: nn.Module) -> tuple[Site, ...]:
@@ -179,27 +184,26 @@ def _split(x: Tensor, heads: int) -> Tensor:
 
 
 class MapStore:
-    """Running sums of cross-attention maps: per row, averaged over heads, sites and steps when read."""
+    """Cross-attention maps of sites of one resolution: per row, averaged over heads, sites and steps."""
 
-    def __init__(self) -> None:
-        self._sums: dict[tuple[str, int], Tensor] = {}
-        self._counts: defaultdict[tuple[str, int], int] = defaultdict(int)
+    def __init__(self, sites: Sequence[Site], latent_shape: Sequence[int]) -> None:
+        self._sites = frozenset(sites)
+        self._shapes = {site: site.grid(latent_shape) for site in sites}
+        self._sums: dict[str, Tensor] = {}
+        self._counts: defaultdict[str, int] = defaultdict(int)
 
-    def hook(self, sites: Sequence[Site], steps: range, rows: tuple[str, ...]) -> Hook:
+    def hook(self, steps: range, rows: tuple[str, ...]) -> Hook:
         """A hook that watches and changes nothing."""
-        return Hook(frozenset(sites), steps, rows, lambda probs, site, _: self._watch(probs, site, rows))
 
-    def _watch(self, probabilities: Probabilities, site: Site, rows: tuple[str, ...]) -> Probabilities:
-        for row in rows:
-            key = (row, site.scale)
-            seen = probabilities[row].float().mean(0)
-            self._sums[key] = self._sums[key] + seen if key in self._sums else seen
-            self._counts[key] += 1
-        return {}
+        def watch(probabilities: Probabilities, site: Site, step: int) -> Probabilities:
+            for row in rows:
+                seen = probabilities[row].float().mean(0).T.unflatten(1, self._shapes[site])
+                self._sums[row] = self._sums[row] + seen if row in self._sums else seen
+                self._counts[row] += 1
+            return {}
 
-    def average(self, row: str, latent_shape: Sequence[int]) -> Tensor:
-        """(L, h', w') mean map of every token at the finest resolution watched."""
-        scale = min(scale for name, scale in self._sums if name == row)
-        height, width = (-(-side // scale) for side in latent_shape[-2:])
-        mean = self._sums[row, scale] / self._counts[row, scale]
-        return mean.T.unflatten(1, (height, width))
+        return Hook(self._sites, steps, rows, watch)
+
+    def average(self, row: str) -> Tensor:
+        """(L, h', w'): the mean map of every token."""
+        return self._sums[row] / self._counts[row]

@@ -68,9 +68,11 @@ class Keep:
 class LocalBlend:
     """x_t ← x_s + M (x_t - x_s), where M is where the blend words attend (Hertz et al. 2022, section 3).
 
-    Maps are averaged over the steps so far, pooled 3x3, scaled to their maximum and cut at `threshold`;
-    M is the union of the source words' and the target words' areas. The maps are those after injection, so
-    the area follows the source's layout while maps are injected.
+    Maps are averaged over the steps so far, scaled to [0, 1] between their extremes, cut at `threshold` and
+    grown by one cell; M is the union of the source words' and the target words' areas. Scaling by the maximum
+    alone, as published, lets words of even attention ("black") cover everything. An area that bounds
+    something of the source is not grown: `about_kept` says so of an edit of something's look ("a pink ->
+    yellow umbrella"), and an area along most of the picture's border is the surroundings of what is kept.
     """
 
     maps: MapStore
@@ -78,6 +80,7 @@ class LocalBlend:
     target_tokens: tuple[int, ...]
     threshold: float
     first_step: int
+    about_kept: bool
 
     def __call__(self, state: StepState) -> None:
         """Blend branch "tgt" with "src" in place, from `first_step` on."""
@@ -87,10 +90,20 @@ class LocalBlend:
 
     def mask(self, latent_shape: Sequence[int]) -> Tensor:
         """(1, 1, h, w) bool."""
-        union = self._area("src.c", self.source_tokens, latent_shape)
-        return union | self._area("tgt.c", self.target_tokens, latent_shape)
+        source = self._area("src.c", self.source_tokens)
+        union = source | self._area("tgt.c", self.target_tokens)
+        if not self.follows_edges:
+            union = grown(union.float(), 1) > 0
+        return interpolate(union.float(), size=tuple(latent_shape[-2:]), mode="nearest") > 0
 
-    def _area(self, row: str, tokens: tuple[int, ...], latent_shape: Sequence[int]) -> Tensor:
-        attended = self.maps.average(row, latent_shape)[list(tokens)].sum(0)[None, None]
-        pooled = interpolate(max_pool2d(attended, 3, 1, 1), size=tuple(latent_shape[-2:]), mode="nearest")
-        return pooled / pooled.max() > self.threshold
+    @property
+    def follows_edges(self) -> bool:
+        """Whether the area bounds something of the source picture."""
+        area = self._area("src.c", self.source_tokens)[0, 0]
+        border = torch.cat([area[0], area[-1], area[:, 0], area[:, -1]])
+        return self.about_kept or bool(border.float().mean() > 0.5)
+
+    def _area(self, row: str, tokens: tuple[int, ...]) -> Tensor:
+        attended = self.maps.average(row)[list(tokens)].sum(0)[None, None]
+        low, high = attended.min(), attended.max()
+        return (attended - low) / (high - low).clamp_min(1e-12) > self.threshold

@@ -177,7 +177,7 @@ def shown(
     grid: Grid,
     change: Callable[[StepState], None] | None = None,
 ) -> Generator[Progress, None, StepState]:
-    """Walk `states`, letting `change` adjust each, and report x̂_0 of branch `name`. Returns the last state."""
+    """Walk `states`, let `change` adjust each, report x̂_0 of branch `name`; return the last state."""
     state = None
     for state in states:
         if change is not None:

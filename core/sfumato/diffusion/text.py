@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sfumato.errors import InputError
-from sfumato.prompts import compare, words
+from sfumato.prompts import words
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ class Text:
 
 
 def encode(prompt: str, tokenizer: Any, encoder: Any) -> Text:
-    """Encode a prompt; the context length is the tokenizer's own (32 in the starter, 77 in Stable Diffusion)."""
+    """Encode a prompt; the context length is the tokenizer's own (starter 32, Stable Diffusion 77)."""
     length = tokenizer.model_max_length
     batch = tokenizer(
         prompt,
@@ -107,7 +107,7 @@ def _unclaimed(M: Tensor, source: Text, target: Text) -> Tensor:
 
 
 def _padding(M: Tensor, end_s: int, end_t: int) -> Tensor:
-    """Align end markers and padding in order; where one prompt has more of it, the last one stands for the rest."""
+    """Align end markers and padding in order; the last one stands for what only one prompt has."""
     tail_s, tail_t = M.shape[0] - end_s, M.shape[1] - end_t
     shared = min(tail_s, tail_t)
     for k in range(shared):
@@ -182,13 +182,3 @@ def equalizer(target: Text, weights: Mapping[str, float]) -> Tensor:
     for word, factor in weights.items():
         q[list(target.tokens_of(word))] = factor
     return q
-
-
-def changed_words(source: str, target: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The words only the source has, and those only the target has, in order."""
-    a, b = words(source), words(target)
-    pieces = [piece for piece in compare(source, target) if piece.change != "kept"]
-    return (
-        tuple(a[k].text for piece in pieces for k in range(*piece.source)),
-        tuple(b[k].text for piece in pieces for k in range(*piece.target)),
-    )

@@ -68,7 +68,9 @@ class Model:
     ) -> Model:
         """Freeze the parts and move them to `device`; the network runs in `dtype`, all else in float32."""
         for part, precision in ((unet, dtype), (vae, torch.float32), (text_encoder, torch.float32)):
-            part.requires_grad_(False).eval().to(device=device, dtype=precision)
+            part.requires_grad_(False).eval().to(device)
+            if next(part.parameters()).dtype != precision:
+                part.to(precision)
         parts = {"unet": unet, "vae": vae, "text_encoder": text_encoder, "tokenizer": tokenizer}
         return cls(info, parts, Schedule.from_config(scheduler_config), weights_hash)
 
