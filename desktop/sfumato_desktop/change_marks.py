@@ -43,10 +43,17 @@ def mark(change: Change, palette: QPalette) -> QTextCharFormat:
 
 
 def ink(name: Literal["good", "warning", "bad"], ground: QColor) -> QColor:
-    """The theme's colour of that name that reads well on a ground: 4.5:1 wherever any of them does."""
-    inks = [QColor(getattr(COLOURS[look], name)) for look in ("light", "dark", "contrast")]
-    readable = [each for each in inks if contrast(each, ground) >= READABLE]
-    return readable[0] if readable else max(inks, key=lambda each: contrast(each, ground))
+    """The theme's colour of that name, as it reads well on a ground: at least 4.5:1."""
+    inks = [QColor(getattr(COLOURS[look], name)) for look in ("light", "dark")]
+    colour = max(inks, key=lambda each: contrast(each, ground))
+    end = max(QColor("black"), QColor("white"), key=lambda each: contrast(each, ground))
+    shares = (_mix(colour, end, share / 10) for share in range(11))  # one end always has 4.5:1
+    return next(each for each in shares if contrast(each, ground) >= READABLE)
+
+
+def _mix(one: QColor, other: QColor, share: float) -> QColor:
+    parts = ((one.redF(), other.redF()), (one.greenF(), other.greenF()), (one.blueF(), other.blueF()))
+    return QColor.fromRgbF(*(a + share * (b - a) for a, b in parts))
 
 
 def contrast(one: QColor, other: QColor) -> float:

@@ -85,7 +85,7 @@ class NumberField(Field):
         self._value: float = float(control.default)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, _TICKS)
-        self.slider.setMinimumWidth(48)
+        self.slider.setMinimumWidth(44)
         self.spin = QDoubleSpinBox()
         self.spin.setDecimals(_decimals(control))
         self.spin.setRange(self._low, self._high)

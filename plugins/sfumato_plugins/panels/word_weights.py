@@ -111,7 +111,7 @@ class _Row(QObject):
         self._slider = _Slider(Qt.Orientation.Horizontal)
         self._slider.setRange(0, round(HEAVIEST / _TICK))
         self._slider.setPageStep(round(0.5 / _TICK))
-        self._slider.setMinimumWidth(48)
+        self._slider.setMinimumWidth(44)
         self._number = _Number()
         self._number.setRange(0, HEAVIEST)
         self._number.setSingleStep(_TICK)
