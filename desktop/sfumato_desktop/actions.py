@@ -43,12 +43,6 @@ class Actions(QObject):
             if spec.needs_document:
                 self._made[spec.name].setEnabled(present)
 
-    def retint(self) -> None:
-        """Draw the icons again, after a change of theme."""
-        for spec in SPECS:
-            if spec.icon:
-                self._made[spec.name].setIcon(icons.icon(spec.icon))
-
     def fill(self, bar: QMenuBar) -> dict[str, QMenu]:
         """Build the menus; returns them by title without its mark."""
         menus: dict[str, QMenu] = {}

@@ -27,6 +27,10 @@ from sfumato_desktop.actions import native
 from sfumato_desktop.named import named, push_button
 
 
+_RESPELT = set("{}")
+"""Shift and a bracket, as some keyboards report them; registered, but not shown twice."""
+
+
 class Dialog(QDialog):
     """A titled dialog with a Close button; it deletes itself when closed."""
 
@@ -94,7 +98,9 @@ def show_shortcuts(parent: QWidget) -> Dialog:
         group = _group(table, menu.replace("&", ""))
         for spec in SPECS:
             if spec.menu == menu and spec.keys:
-                keys = "  or  ".join(dict.fromkeys(native(key) for key in spec.keys if key not in "{}"))
+                keys = "  or  ".join(
+                    dict.fromkeys(native(key) for key in spec.keys if not _RESPELT & set(key))
+                )
                 QTreeWidgetItem(group, [spec.text.replace("&", ""), keys])
         group.setHidden(group.childCount() == 0)
     mouse = _group(table, "On the picture")
@@ -127,7 +133,7 @@ def show_plugins(parent: QWidget, ready: Ready | None, panels: tuple[Broken, ...
 def _fill_plugins(table: QTreeWidget, ready: Ready, failed: tuple[Broken, ...]) -> None:
     if failed:
         broken = _group(table, "Could not be used")
-        broken.setIcon(0, icons.icon("warning", theme.current().warning))
+        broken.setIcon(0, icons.icon("warning", "warning"))
         for each in failed:
             item = QTreeWidgetItem(broken, [each.plugin, each.error])
             item.setToolTip(1, each.details or each.error)

@@ -34,11 +34,6 @@ class Dock(QDockWidget):
         row.addWidget(self._float)
         row.addWidget(self._close)
         self.setTitleBarWidget(bar)
-        self.retint()
-
-    def retint(self) -> None:
-        self._float.setIcon(icons.icon("float"))
-        self._close.setIcon(icons.icon("close"))
 
     def _button(self, icon: str, name: str, accessible: str, tip: str) -> QToolButton:
         button = named(QToolButton(), name, accessible, tip)

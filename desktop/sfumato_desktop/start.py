@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from sfumato_desktop import icons, theme
+from sfumato_desktop import icons
 from sfumato_desktop.actions import Actions
 from sfumato_desktop.named import named, push_button
 from sfumato_desktop.samples import Sample
@@ -64,20 +64,20 @@ class StartScreen(QScrollArea):
         outside.setColumnStretch(1, 8)
         self.setWidget(page)
         self.setWidgetResizable(True)
-        self.retint()
 
     def _drop_zone(self) -> QFrame:
         self._drop = named(QFrame(), "start_drop", "Drop a picture here")
         row = QHBoxLayout(self._drop)
         row.setContentsMargins(16, 14, 16, 14)
-        self._drop_icon = QLabel()
+        mark = QLabel()
+        mark.setPixmap(icons.icon("image", "muted").pixmap(36, 36))
         self._open = push_button("Open a photo…", "start_open", self._actions["open"].toolTip())
         self._open.setProperty("primary", "true")
         self._open.clicked.connect(self._actions["open"].trigger)
         self._paste = push_button("Paste", "start_paste", self._actions["new_from_clipboard"].toolTip())
         self._paste.clicked.connect(self._actions["new_from_clipboard"].trigger)
         hint = QLabel("Drop a photo or a project anywhere in this window, or")
-        row.addWidget(self._drop_icon)
+        row.addWidget(mark)
         row.addSpacing(6)
         row.addWidget(hint)
         row.addStretch(1)
@@ -121,9 +121,6 @@ class StartScreen(QScrollArea):
         self._drop.setProperty("over", "true" if over else "false")
         self._drop.style().unpolish(self._drop)
         self._drop.style().polish(self._drop)
-
-    def retint(self) -> None:
-        self._drop_icon.setPixmap(icons.pixmap("image", theme.current().muted, 36, self.devicePixelRatioF()))
 
 
 def _headline() -> QVBoxLayout:

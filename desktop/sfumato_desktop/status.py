@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QLabel, QSizePolicy, QStatusBar, QToolButton
 
 from sfumato.document.layers import Document
 from sfumato.events import InversionReport
-from sfumato_desktop import icons, theme
+from sfumato_desktop import icons
 from sfumato_desktop.actions import Actions
 from sfumato_desktop.named import label, named
 from sfumato_desktop.readout import Measurement
@@ -48,16 +48,13 @@ class StatusBar(QStatusBar):
         self._clear.timeout.connect(self.message.clear)
 
     def _offline_badge(self, actions: Actions) -> QToolButton:
-        self._offline = named(QToolButton(), "status_offline", "Offline", actions["offline"].toolTip())
-        self._offline.setText("Offline")
-        self._offline.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self._offline.setAutoRaise(True)
-        self._offline.clicked.connect(actions["offline"].trigger)
-        self.retint()
-        return self._offline
-
-    def retint(self) -> None:
-        self._offline.setIcon(icons.icon("offline", theme.current().good))
+        badge = named(QToolButton(), "status_offline", "Offline", actions["offline"].toolTip())
+        badge.setText("Offline")
+        badge.setIcon(icons.icon("offline", "good"))
+        badge.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        badge.setAutoRaise(True)
+        badge.clicked.connect(actions["offline"].trigger)
+        return badge
 
     def say(self, sentence: str) -> None:
         """Show a sentence for a while."""
@@ -86,9 +83,8 @@ class StatusBar(QStatusBar):
 
     def show_machine(self, provenance: Mapping[str, Any]) -> None:
         """Show what a result was computed on."""
-        machine = provenance.get("machine", {})
-        if "device" in machine and "threads" in machine:
-            self.device.setText(device_text(machine["device"], machine["threads"]))
+        if "device" in provenance and "threads" in provenance:
+            self.device.setText(device_text(provenance["device"], provenance["threads"]))
 
     def show_inversion(self, report: InversionReport | None) -> None:
         text, level = inversion_sentence(report)

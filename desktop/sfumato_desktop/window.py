@@ -147,9 +147,6 @@ class MainWindow(QMainWindow):
         assert isinstance(application, QApplication)
         self.preferences.set_theme(name)
         theme.apply(application, name)
-        for part in (self.registry, self.start, self.status, *self.docks):
-            part.retint()
-        self.canvas.update()
 
     # What Qt sends -----------------------------------------------------------------------------
 
