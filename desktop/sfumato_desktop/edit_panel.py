@@ -17,6 +17,7 @@ from sfumato_desktop.panels import Panels
 from sfumato_desktop.prompt_editor import PromptEditor
 from sfumato_desktop.run_box import RunBox
 from sfumato_desktop.settings_box import SettingsBox
+from sfumato_desktop.tab_order import follow_layout
 
 _MARGIN = 12
 
@@ -162,6 +163,8 @@ class EditPanel(QWidget):
         self._no_methods.button.clicked.connect(self.manage_plugins_requested)
         for part in (self._prompts, self._methods, self._settings):
             part.edited.connect(self._edited)
+        self._methods.rebuilt.connect(lambda: follow_layout(self))
+        follow_layout(self)
 
     def _edited(self) -> None:
         self._refresh()

@@ -102,6 +102,7 @@ class NumberField(Field):
         self.spin.valueChanged.connect(self._edit)
         self.slider.valueChanged.connect(lambda tick: self._edit(self._at(tick)))
         self.slider.actionTriggered.connect(self._nudge)
+        self.slider.sliderReleased.connect(self._show)
         self._show()
 
     def value(self) -> Value:

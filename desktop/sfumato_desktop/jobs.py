@@ -14,7 +14,7 @@ from sfumato.events import Advanced, Cancelled, Event, Failed, Finished, Outcome
 from sfumato.method import Job
 
 FRAME = 33
-"""Milliseconds between two deliveries that bring nothing but progress."""
+"""Milliseconds between two deliveries."""
 _PATIENCE = 10.0
 """Seconds the engine gets to stop when the window closes."""
 
@@ -41,10 +41,15 @@ class Jobs(QObject):
     _arrived = Signal()
 
     def __init__(
-        self, make_engine: Callable[[Callable[[Event], None]], EngineLike], parent: QObject | None = None
+        self,
+        make_engine: Callable[[Callable[[Event], None]], EngineLike],
+        parent: QObject | None = None,
+        *,
+        frame: int = FRAME,
     ) -> None:
         """`make_engine` builds an engine around its event callback: `sfumato.compose.engine`."""
         super().__init__(parent)
+        self._frame = frame
         self._lock = threading.Lock()
         self._pending: list[Event] = []
         self._posted = False
@@ -88,11 +93,11 @@ class Jobs(QObject):
     @Slot()
     def _pace(self) -> None:
         """Deliver now, or a frame after the last delivery, so that a flood does not swamp the window."""
-        passed = self._since.elapsed() if self._since.isValid() else FRAME
-        if passed >= FRAME:
+        passed = int(self._since.elapsed()) if self._since.isValid() else self._frame
+        if passed >= self._frame:
             self._deliver()
         else:
-            self._soon.start(FRAME - int(passed))
+            self._soon.start(self._frame - passed)
 
     @Slot()
     def _deliver(self) -> None:

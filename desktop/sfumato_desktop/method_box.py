@@ -29,6 +29,8 @@ class MethodBox(QWidget):
     """The method part of a recipe. Values are remembered for every method, whether it is shown or not."""
 
     edited = Signal()
+    rebuilt = Signal()
+    """There are new forms."""
 
     def __init__(self, make_panel: MakePanel) -> None:
         super().__init__()
@@ -133,6 +135,7 @@ class MethodBox(QWidget):
             info = self.method(kind)
             if host.show_method(info if info and (kind == "editor" or self._inverts()) else None):
                 self._connect(kind)
+                self.rebuilt.emit()
         self._describe()
 
     def _connect(self, kind: Kind) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from PySide6.QtCore import QObject, QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QWheelEvent
@@ -88,6 +89,9 @@ class WordWeights(QFrame):
         for at, row in enumerate(self._rows.values(), start=2):
             row.add_to(self._grid, at)
             row.weighed.connect(self._weigh)
+        stops = [self._reset_all, *(stop for row in self._rows.values() for stop in row.stops())]
+        for one, next_one in pairwise(stops):
+            QWidget.setTabOrder(one, next_one)
         self._empty.setVisible(not now)
 
     def _weigh(self, word: str, weight: float) -> None:
@@ -136,6 +140,10 @@ class _Row(QObject):
             part.setParent(None)
             part.deleteLater()
         self.deleteLater()
+
+    def stops(self) -> tuple[QWidget, ...]:
+        """What takes the focus, in order."""
+        return self._parts()[1:]
 
     def show_weight(self, weight: float) -> None:
         with QSignalBlocker(self._slider), QSignalBlocker(self._number):

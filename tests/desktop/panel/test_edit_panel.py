@@ -106,6 +106,29 @@ def test_unknown_methods_are_shown_and_kept(panel):
     assert not child(panel, QPushButton, "run").isEnabled()
 
 
+def test_an_unknown_method_can_be_left_and_is_gone_then(panel):
+    panel.set_recipe(FULL.model_copy(update={"editor": "magic"}))
+    editors = child(panel, QComboBox, "editor")
+    choose(editors, "swap")
+    assert panel.recipe().editor == "swap"
+    assert editors.currentText() == "Swap"
+    assert editors.findData("magic") == -1
+
+
+def test_tab_goes_down_the_panel(panel):
+    panel.set_recipe(FULL)
+    choose(child(panel, QComboBox, "editor"), "paint")
+    choose(child(panel, QComboBox, "editor"), "swap")
+    names = ["invert_now", "source_prompt", "target_prompt", "editor", "inverter", "share_slider"]
+    names += ["share_number", "size_slider", "seed", "steps_slider", "guidance_number", "run", "stop"]
+    chain, widget = [], child(panel, QPushButton, "invert_now")
+    for _ in range(200):
+        if widget.objectName() in names and widget.objectName() not in chain:
+            chain.append(widget.objectName())
+        widget = widget.nextInFocusChain()
+    assert chain == names
+
+
 def test_values_are_kept_per_method(panel):
     panel.set_recipe(FULL)
     editors = child(panel, QComboBox, "editor")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import (
@@ -128,6 +130,27 @@ def test_every_value_of_a_long_range_keeps_its_place_on_the_slider(qtbot):
         assert field.value() == value
     assert places == sorted(set(places))
     assert places[2] > 200, "50 of 1000 steps must not stick to the left end"
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    control=st.sampled_from([NUMBER, STEPS]),
+    moves=st.lists(st.tuples(st.sampled_from(["slide", "enter", "step"]), st.floats(0, 1)), max_size=8),
+)
+def test_slider_and_number_agree_whatever_is_done(qapp, control, moves):
+    field = NumberField(control)
+    for way, share in moves:
+        if way == "slide":
+            field.slider.setValue(round(share * 1000))
+        elif way == "enter":
+            field.spin.setValue(control.minimum + share * (control.maximum - control.minimum))
+        else:
+            field.slider.triggerAction(QSlider.SliderAction.SliderSingleStepAdd)
+        assert field.value() == pytest.approx(field.spin.value(), abs=10 ** -field.spin.decimals())
+        told = field.slider.value()
+        field.set_value(field.value())
+        assert field.slider.value() == told
+        assert control.minimum <= field.value() <= control.maximum
 
 
 def test_reset_shows_only_beside_a_changed_value_and_brings_the_default_back(form, said):

@@ -43,16 +43,27 @@ class Engine:
 
 
 @pytest.fixture
-def jobs(qapp):
-    made = Jobs(Engine)
-    made.heard = []
-    made.ready.connect(lambda ready: made.heard.append(("ready", ready)))
-    made.started.connect(lambda job: made.heard.append(("started", job)))
-    made.advanced.connect(lambda event: made.heard.append(("advanced", event.job, event.step)))
-    made.finished.connect(lambda job, outcome: made.heard.append(("finished", job, outcome)))
-    made.failed.connect(lambda job, error: made.heard.append(("failed", job, error)))
-    made.cancelled.connect(lambda job: made.heard.append(("cancelled", job)))
-    return made
+def make_jobs(qapp):
+    """Jobs on a fake engine that write down every signal they give."""
+
+    def make(**choices):
+        engines = []
+        made = Jobs(lambda on_event: engines.append(Engine(on_event)) or engines[0], **choices)
+        made.engine, made.heard = engines[0], []
+        made.ready.connect(lambda ready: made.heard.append(("ready", ready)))
+        made.started.connect(lambda job: made.heard.append(("started", job)))
+        made.advanced.connect(lambda event: made.heard.append(("advanced", event.job, event.step)))
+        made.finished.connect(lambda job, outcome: made.heard.append(("finished", job, outcome)))
+        made.failed.connect(lambda job, error: made.heard.append(("failed", job, error)))
+        made.cancelled.connect(lambda job: made.heard.append(("cancelled", job)))
+        return made
+
+    return make
+
+
+@pytest.fixture
+def jobs(make_jobs):
+    return make_jobs()
 
 
 def outcome():
@@ -65,7 +76,7 @@ def step(number, job="a", preview=None):
 
 def test_every_kind_of_event_arrives_in_order(jobs, qtbot):
     ready, done, error = Ready((), (), ()), outcome(), SfumatoError("No.")
-    jobs._engine.tell(
+    jobs.engine.tell(
         ready, Started("a"), step(1), Finished("a", done), Started("b"), Failed("b", error), Cancelled("c")
     )
     qtbot.waitUntil(lambda: len(jobs.heard) == 7)
@@ -84,19 +95,19 @@ def test_signals_come_on_the_windows_thread(jobs, qtbot, qapp):
     threads = []
     jobs.started.connect(lambda _: threads.append(QThread.currentThread()))
     with qtbot.waitSignal(jobs.started):
-        jobs._engine.tell(Started("a"))
+        jobs.engine.tell(Started("a"))
     assert threads == [qapp.thread()]
 
 
 def test_nothing_is_told_before_the_window_gets_to_its_events(jobs):
-    jobs._engine.tell(Started("a"))
+    jobs.engine.tell(Started("a"))
     assert jobs.heard == []
 
 
 def test_of_a_flood_only_the_newest_progress_is_told_and_no_end_is_lost(jobs, qtbot):
     for job in "abc":
         steps = [step(number, job) for number in range(1000)]
-        jobs._engine.tell(Started(job), *steps, Finished(job, outcome()))
+        jobs.engine.tell(Started(job), *steps, Finished(job, outcome()))
     qtbot.waitUntil(lambda: sum(each[0] == "finished" for each in jobs.heard) == 3)
     assert [each[:2] for each in jobs.heard] == [
         (kind, job) for job in "abc" for kind in ("started", "advanced", "finished")
@@ -104,24 +115,35 @@ def test_of_a_flood_only_the_newest_progress_is_told_and_no_end_is_lost(jobs, qt
     assert [each[2] for each in jobs.heard if each[0] == "advanced"] == [999, 999, 999]
 
 
-def test_progress_is_told_at_most_once_a_frame_while_the_engine_keeps_telling(jobs, qtbot):
-    jobs._engine.tell(step(1))
-    qtbot.waitUntil(lambda: len(jobs.heard) == 1)
-    for number in range(2, 50):
-        jobs._engine.tell(step(number))
-    qtbot.waitUntil(lambda: jobs.heard[-1] == ("advanced", "a", 49))
-    assert len(jobs.heard) == 2
+def test_within_a_frame_nothing_more_is_told(make_jobs, qapp):
+    jobs = make_jobs(frame=3_600_000)
+    for number in range(1, 5):
+        jobs.engine.tell(step(number))
+        qapp.processEvents()
+    assert jobs.heard == [("advanced", "a", 1)]
+
+
+def test_what_waited_for_the_next_frame_is_told_then(make_jobs, qtbot, qapp):
+    jobs = make_jobs(frame=1)
+    for number in range(1, 50):
+        jobs.engine.tell(step(number))
+        qapp.processEvents()
+    jobs.engine.tell(Finished("a", outcome()))
+    qtbot.waitUntil(lambda: jobs.heard[-1][0] == "finished")
+    steps = [each[2] for each in jobs.heard[:-1]]
+    assert steps == sorted(steps)
+    assert steps[-1] == 49
 
 
 def test_progress_without_a_picture_keeps_the_one_that_was_not_told(jobs, qtbot):
     picture = np.zeros((2, 2, 3), np.uint8)
     with qtbot.waitSignal(jobs.advanced) as told:
-        jobs._engine.tell(step(1, preview=picture), step(2))
+        jobs.engine.tell(step(1, preview=picture), step(2))
     assert (told.args[0].step, told.args[0].preview, told.args[0].box) == (2, picture, (0, 0, 1, 1))
 
 
 def test_progress_of_two_jobs_is_not_mixed(jobs, qtbot):
-    jobs._engine.tell(step(1, "a"), step(5, "b"))
+    jobs.engine.tell(step(1, "a"), step(5, "b"))
     qtbot.waitUntil(lambda: len(jobs.heard) == 2)
     assert jobs.heard == [("advanced", "a", 1), ("advanced", "b", 5)]
 
@@ -134,7 +156,7 @@ def test_requests_reach_the_engine(jobs):
     jobs.cancel()
     jobs.watch(True)
     jobs.close()
-    assert jobs._engine.asked == [
+    assert jobs.engine.asked == [
         ("start",),
         ("submit", job),
         ("cancel", job.id),
@@ -145,7 +167,7 @@ def test_requests_reach_the_engine(jobs):
 
 
 def test_nothing_is_told_after_closing(jobs, qtbot, qapp):
-    jobs._engine.tell(Started("a"))
+    jobs.engine.tell(Started("a"))
     jobs.close()
     qapp.processEvents()
     assert jobs.heard == []
