@@ -1,0 +1,57 @@
+"""What a model is, by its content: SHA-256 of everything a load reads, computed once per file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from sfumato.errors import StorageError
+from sfumato.files.atomic import write_atomically
+
+log = logging.getLogger(__name__)
+
+_CHUNK = 4 * 1024**2
+
+
+class Fingerprints:
+    """Digests of files by (path, size, time of change), so that a second start need not read them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._kept = self._read()
+
+    def of(self, root: Path, files: Iterable[Path]) -> Iterator[str | None]:
+        """Yield None after each chunk read, and at last the digest of the files and their names in `root`."""
+        whole, fresh = hashlib.sha256(), False
+        for file in files:
+            stat = file.stat()
+            key = f"{file.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
+            if key not in self._kept:
+                digest = hashlib.sha256()
+                with file.open("rb") as opened:
+                    while chunk := opened.read(_CHUNK):
+                        digest.update(chunk)
+                        yield None
+                self._kept[key], fresh = digest.hexdigest(), True
+            whole.update(f"{file.relative_to(root).as_posix()} {self._kept[key]}\n".encode())
+        if fresh:
+            self._write()
+        yield whole.hexdigest()
+
+    def _read(self) -> dict[str, str]:
+        try:
+            kept = json.loads(self.path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return kept if isinstance(kept, dict) else {}
+
+    def _write(self) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with write_atomically(self.path) as file:
+                file.write(json.dumps(self._kept, indent=0).encode())
+        except (OSError, StorageError) as error:
+            log.warning("Digests are not kept: %s", error)

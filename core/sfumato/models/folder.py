@@ -1,0 +1,214 @@
+"""What is in a diffusers folder, decided from names and JSON alone, before anything in it is loaded.
+
+A model folder is a stranger's: it may hold programs (Python files, pickled weights), lack parts, or be of a
+family this version cannot run. Each of these is one sentence.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sfumato.errors import ModelError
+from sfumato.events import ModelInfo
+from sfumato.method import Ability
+from sfumato.models.catalogue import Checkpoint
+
+CLASSES = {
+    "unet": "UNet2DConditionModel",
+    "vae": "AutoencoderKL",
+    "text_encoder": "CLIPTextModel",
+    "tokenizer": "CLIPTokenizer",
+}
+"""The parts that are loaded, and the one class each may have."""
+CONFIGS = {
+    "unet": "config.json",
+    "vae": "config.json",
+    "text_encoder": "config.json",
+    "tokenizer": "tokenizer_config.json",
+    "scheduler": "scheduler_config.json",
+}
+WEIGHTS = {
+    "unet": "diffusion_pytorch_model",
+    "vae": "diffusion_pytorch_model",
+    "text_encoder": "model",
+}
+PICKLES = frozenset({".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle"})
+CODE = frozenset({".py", ".pyc", ".so", ".pyd"})
+_MOST_FILES = 10_000
+_LARGEST_JSON = 4 * 1024**2
+_FAMILIES = {
+    "text_encoder_2": "a second text encoder (the SDXL family)",
+    "text_encoder_3": "a third text encoder (the SD3 family)",
+    "transformer": "a transformer in place of the UNet (the SD3 and FLUX families)",
+    "prior": "a prior network",
+}
+_DISTILLED = frozenset({"LCMScheduler", "TCDScheduler"})
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder that passed inspection."""
+
+    root: Path
+    configs: Mapping[str, Mapping[str, Any]]
+    """Part -> its parsed configuration; "index" is model_index.json."""
+    variant: str | None
+    """"fp16" if the weights are stored under that name."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Everything a load reads, in a fixed order."""
+        read = (path for part in CONFIGS for path in sorted((self.root / part).iterdir()) if path.is_file())
+        return tuple(read)
+
+    def info(self, checkpoint: Checkpoint) -> ModelInfo:
+        """Describe the model in plain data."""
+        unet, vae = self.configs["unet"], self.configs["vae"]
+        scale = 2 ** (len(vae["block_out_channels"]) - 1)
+        halvings = len(unet["block_out_channels"]) - 1
+        distilled = self.configs["index"]["scheduler"][1] in _DISTILLED or unet.get("time_cond_proj_dim")
+        abilities = frozenset(Ability) - ({Ability.INVERSION} if distilled else set())
+        return ModelInfo(
+            name=checkpoint.name,
+            title=checkpoint.title,
+            size=int(unet["sample_size"]) * scale,
+            multiple=scale * 2**halvings,
+            abilities=abilities,
+            note=checkpoint.note,
+        )
+
+
+def inspect(root: Path) -> Folder:
+    """Look a folder over. Raises `ModelError` for anything that cannot or must not be loaded."""
+    if not root.is_dir():
+        raise ModelError(_no_folder(root), advice="Choose a folder in diffusers format.")
+    index_path = root / "model_index.json"
+    if not index_path.is_file():
+        raise ModelError(f"{root} is not a diffusers model: it has no model_index.json.")
+    _refuse_programs(root)
+    index = _json(index_path, root)
+    _refuse_family(index, root)
+    configs = {part: _json(root / part / name, root) for part, name in CONFIGS.items()}
+    for name, config in {"model_index.json": index, **configs}.items():
+        if foreign := {"auto_map", "custom_pipeline"} & config.keys():
+            raise ModelError(
+                f"{root} asks to run code of its own ('{min(foreign)}' in {name}), so it was not opened."
+            )
+    _refuse_shape(configs, root)
+    return Folder(root, {**configs, "index": index}, _variant(root))
+
+
+def describe(checkpoint: Checkpoint) -> ModelInfo:
+    """Describe a checkpoint without loading it. Raises `ModelError` as `inspect` does."""
+    return inspect(checkpoint.folder).info(checkpoint)
+
+
+def _no_folder(root: Path) -> str:
+    if root.is_file():
+        return f"{root} is a single file; this version opens models in diffusers folders."
+    return f"There is no model '{root}': it is neither a known name nor a folder."
+
+
+def _refuse_programs(root: Path) -> None:
+    code, pickles = [], []
+    for count, path in enumerate(root.rglob("*")):
+        if count > _MOST_FILES:
+            raise ModelError(f"{root} holds more than {_MOST_FILES} files; that is not a model.")
+        if path.suffix.lower() in CODE:
+            code.append(path)
+        elif path.suffix.lower() in PICKLES:
+            pickles.append(path)
+    if code:
+        raise ModelError(
+            f"{root} holds program code ({_names(code, root)}), so it was not opened.",
+            advice="A model needs none; take a copy without it if you trust its source.",
+        )
+    if pickles:
+        raise ModelError(
+            f"{root} holds pickled weights ({_names(pickles, root)}), which can run code when opened.",
+            advice="Use a copy that has only .safetensors files.",
+        )
+
+
+def _names(paths: Iterable[Path], root: Path) -> str:
+    names = sorted(path.relative_to(root).as_posix() for path in paths)
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _refuse_family(index: Mapping[str, Any], root: Path) -> None:
+    present = {part for part, value in index.items() if isinstance(value, list) and value and value[0]}
+    for part, what in _FAMILIES.items():
+        if part in present:
+            raise ModelError(f"{root} has {what}; this version cannot use such models yet.")
+    for part in CONFIGS:
+        if part not in present:
+            raise ModelError(f"{root} lacks a part: model_index.json names no {part}.")
+        if not (root / part).is_dir():
+            raise ModelError(f"{root} lacks a part: the folder '{part}' is missing.")
+    for part, wanted in CLASSES.items():
+        found = index[part][1] if len(index[part]) > 1 else None
+        if found not in (wanted, f"{wanted}Fast"):
+            raise ModelError(f"The {part} of {root} is a {found}; this version can use a {wanted} only.")
+
+
+def _json(path: Path, root: Path) -> dict[str, Any]:
+    where = path.relative_to(root).as_posix()
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LARGEST_JSON + 1)
+        if len(data) > _LARGEST_JSON:
+            raise ModelError(f"{where} of {root} is too large for a configuration.")
+        config = json.loads(data)
+    except FileNotFoundError:
+        raise ModelError(f"{root} lacks a part: the file {where} is missing.") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{where} of {root} cannot be read; the model is damaged.") from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{where} of {root} is not a configuration; the model is damaged.")
+    return config
+
+
+def _refuse_shape(configs: Mapping[str, Mapping[str, Any]], root: Path) -> None:
+    """Check that the parts fit one another and that nothing is asked for which the engine does not feed."""
+    unet, vae, text = configs["unet"], configs["vae"], configs["text_encoder"]
+    for part, config, names in (
+        ("unet", unet, ("sample_size", "block_out_channels", "in_channels", "cross_attention_dim")),
+        ("vae", vae, ("block_out_channels", "latent_channels", "scaling_factor")),
+        ("text_encoder", text, ("hidden_size",)),
+    ):
+        for name in names:
+            if not config.get(name):
+                raise ModelError(f"The {part} of {root} does not say its '{name}'; the model is damaged.")
+    if unet["in_channels"] != vae["latent_channels"]:
+        raise ModelError(
+            f"The unet of {root} takes {unet['in_channels']} channels where its vae gives "
+            f"{vae['latent_channels']}; this version cannot use inpainting and instruction models yet."
+        )
+    if unet["cross_attention_dim"] != text["hidden_size"]:
+        raise ModelError(f"The text encoder of {root} does not fit its unet.")
+    for name in ("addition_embed_type", "class_embed_type", "encoder_hid_dim"):
+        if unet.get(name):
+            raise ModelError(f"The unet of {root} wants '{name}', which this version does not give yet.")
+    if not isinstance(unet["sample_size"], int):
+        raise ModelError(f"The unet of {root} is not square; this version cannot use it yet.")
+
+
+def _variant(root: Path) -> str | None:
+    """Find the weights of every part, under their plain names or all as "fp16"."""
+    for variant in (None, "fp16"):
+        infix = f".{variant}" if variant else ""
+        missing = [part for part, stem in WEIGHTS.items() if not _has_weights(root / part, stem, infix)]
+        if not missing:
+            return variant
+    missing = [part for part, stem in WEIGHTS.items() if not _has_weights(root / part, stem, "")]
+    stem = f"{missing[0]}/{WEIGHTS[missing[0]]}.safetensors"
+    raise ModelError(f"{root} lacks a part: the file {stem} is missing.")
+
+
+def _has_weights(folder: Path, stem: str, infix: str) -> bool:
+    names = (f"{stem}{infix}.safetensors", f"{stem}.safetensors.index{infix}.json")
+    return any((folder / name).is_file() for name in names)

@@ -1,0 +1,155 @@
+"""A job, checked: every name resolved, every value parsed, every need met, before anything is run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfumato.errors import InputError
+from sfumato.events import ModelInfo
+from sfumato.method import Editor, Inverter, Job, Method, Need
+from sfumato.pairing import Facts, PairingError, inversion_refusal, refusal
+from sfumato.params import Params, parse
+from sfumato.plugins import Registry
+from sfumato.prompts import words
+from sfumato.workshop import Workshop
+
+LONGEST_SIDE = 4096
+"""Largest side, in pixels, of a picture made from words."""
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """What is to be done, and with what."""
+
+    job: Job
+    model: ModelInfo
+    editor: Editor[Any]
+    editor_params: Params
+    inverter: Inverter[Any] | None
+    inverter_params: Params
+    facts: Facts
+    origins: Mapping[str, str]
+    """"editor" and "inverter" -> the package each came from."""
+
+    @property
+    def inverts_only(self) -> bool:
+        return self.job.task == "invert"
+
+    @property
+    def from_words(self) -> bool:
+        """The editor makes a picture from words and never looks at the one that is open."""
+        return (
+            Need.IMAGE not in self.editor.needs and self.editor.inversion == "none" and not self.inverts_only
+        )
+
+    @property
+    def methods(self) -> dict[str, tuple[Method[Any], str]]:
+        """The methods that run, with their origins."""
+        ran: dict[str, tuple[Method[Any], str]] = {}
+        if self.inverter is not None:
+            ran["inverter"] = self.inverter, self.origins["inverter"]
+        if not self.inverts_only:
+            ran["editor"] = self.editor, self.origins["editor"]
+        return ran
+
+
+def check(job: Job, workshop: Workshop) -> Order:
+    """Return the order of a job.
+
+    Raises `InputError`, `MethodError` or `ModelError`, each one sentence, if it cannot be done.
+    """
+    recipe, registry = job.recipe, workshop.registry
+    editor = registry.info("editor", recipe.editor)
+    inverts = job.task == "invert" or editor.inversion != "none"
+    inverter = registry.info("inverter", recipe.inverter) if inverts and recipe.inverter else None
+    _check_arrays(job)
+    model, facts = workshop.describe(recipe.model), facts_of(job)
+    if job.task == "edit":
+        reason = refusal(editor, inverter, model, facts=facts)
+    elif inverter is not None:
+        reason = inversion_refusal(inverter, model, facts=facts)
+    else:
+        reason = "Inverting needs the name of an inversion method."
+    if reason:
+        raise PairingError(reason)
+    _check_size(job, model)
+    _check_weights(job)
+    return Order(
+        job=job,
+        model=model,
+        editor=registry.editors[editor.name],
+        editor_params=_parsed(registry, "editor", editor.name, recipe.editor_values),
+        inverter=registry.inverters[inverter.name] if inverter else None,
+        inverter_params=_parsed(registry, "inverter", inverter.name, recipe.inverter_values)
+        if inverter
+        else Params(),
+        facts=facts,
+        origins={"editor": editor.origin, "inverter": inverter.origin if inverter else ""},
+    )
+
+
+def facts_of(job: Job) -> Facts:
+    """What a job brings along, as pairing wants to know it."""
+    recipe = job.recipe
+    return Facts(
+        has_image=job.image is not None,
+        has_mask=job.mask is not None,
+        controls=frozenset(job.control_images),
+        source=recipe.source,
+        target=recipe.target,
+        instruction=recipe.instruction,
+        weights_differ=any(weight != 1 for weight in recipe.word_weights.values()),
+        mask_empty=job.mask is not None and not job.mask.any(),
+    )
+
+
+def _parsed(registry: Registry, kind: str, name: str, values: Mapping[str, Any]) -> Params:
+    method = registry.editors[name] if kind == "editor" else registry.inverters[name]
+    return parse(method.params, values, method.title)
+
+
+def _check_arrays(job: Job) -> None:
+    pictures = {"picture": job.image, **job.control_images}
+    for name, pixels in pictures.items():
+        if pixels is not None and not _is(pixels, 3):
+            raise InputError(f"The {name} is not made of 8-bit RGBA pixels.")
+    if job.mask is not None and not _is(job.mask, 2):
+        raise InputError("The mask is not made of 8-bit grey pixels.")
+    if job.image is None:
+        return
+    height, width = job.image.shape[:2]
+    for name, array in {"mask": job.mask, **job.control_images}.items():
+        if array is not None and array.shape[:2] != (height, width):
+            raise InputError(
+                f"The {name} is {array.shape[1]} x {array.shape[0]} pixels, the picture {width} x {height}.",
+                advice="They must be the same size.",
+            )
+
+
+def _is(array: NDArray[Any], dimensions: int) -> bool:
+    colours = dimensions == 2 or (array.ndim == 3 and array.shape[2] == 4)
+    return array.dtype == np.uint8 and array.ndim == dimensions and array.size > 0 and colours
+
+
+def _check_size(job: Job, model: ModelInfo) -> None:
+    if job.recipe.size is None:
+        return
+    width, height = job.recipe.size
+    for side in job.recipe.size:
+        if side % model.multiple or not model.multiple <= side <= LONGEST_SIDE:
+            raise InputError(
+                f"A picture of {width} x {height} pixels cannot be made with {model.title}: both "
+                f"sides must be multiples of {model.multiple} up to {LONGEST_SIDE}."
+            )
+
+
+def _check_weights(job: Job) -> None:
+    there = {word.text.lower() for word in words(job.recipe.target)}
+    for word in job.recipe.word_weights:
+        if word.lower() not in there:
+            raise InputError(f"The word '{word}' has a weight, but is not in the target prompt.")

@@ -1,0 +1,93 @@
+"""What works with what, decided from plain data before anything is run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sfumato.errors import MethodError
+from sfumato.events import ModelInfo
+from sfumato.method import MethodInfo, Need
+
+
+class PairingError(MethodError):
+    """Asked for something that cannot work; nothing was run."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What there is to work with."""
+
+    has_image: bool
+    has_mask: bool
+    controls: frozenset[str] = frozenset()
+    source: str = ""
+    target: str = ""
+    instruction: str = ""
+    weights_differ: bool = False
+    """Some word weight is not 1."""
+    mask_empty: bool = False
+    """There is a mask, and it lets nothing change."""
+
+    @property
+    def asks_for_nothing(self) -> bool:
+        """Equal prompts and no weight: what runs is a reconstruction."""
+        return self.source.split() == self.target.split() and not self.weights_differ
+
+
+_HOW = {
+    Need.IMAGE: "open one",
+    Need.SOURCE_PROMPT: "say what the picture shows",
+    Need.TARGET_PROMPT: "say what it should show",
+    Need.INSTRUCTION: "say what to do",
+    Need.MASK: "paint over what may change",
+    Need.CONTROL_IMAGE: "choose one",
+}
+
+
+def refusal(
+    editor: MethodInfo, inverter: MethodInfo | None, model: ModelInfo | None, *, facts: Facts
+) -> str | None:
+    """Return one sentence that names what is missing, or None if the edit can run."""
+    if editor.inversion == "none":
+        inverter = None
+    return next(_reasons(editor, inverter, model, facts), None)
+
+
+def _reasons(
+    editor: MethodInfo, inverter: MethodInfo | None, model: ModelInfo | None, facts: Facts
+) -> Iterator[str]:
+    if editor.kind != "editor":
+        yield f"{editor.title} is not an editing method."
+    if editor.inversion == "required" and inverter is None:
+        yield f"{editor.title} starts from an inversion: choose a way to invert the picture."
+    if inverter is not None and inverter.kind != "inverter":
+        yield f"{inverter.title} does not invert pictures."
+    for method in (editor, inverter):
+        if method is not None:
+            yield from _missing(method, model, facts)
+    if facts.has_mask and facts.mask_empty:
+        yield "The mask lets nothing change: paint over what may change, or clear the mask."
+
+
+def _missing(method: MethodInfo, model: ModelInfo | None, facts: Facts) -> Iterator[str]:
+    needs = method.needs | ({Need.IMAGE} if method.kind == "inverter" else set())
+    there = {
+        Need.IMAGE: facts.has_image,
+        Need.SOURCE_PROMPT: bool(facts.source.strip()),
+        Need.TARGET_PROMPT: bool(facts.target.strip()),
+        Need.INSTRUCTION: bool(facts.instruction.strip()),
+        Need.MASK: facts.has_mask,
+        Need.CONTROL_IMAGE: bool(facts.controls),
+    }
+    for need in Need:
+        if need in needs and not there[need]:
+            yield f"{method.title} needs {need.value}: {_HOW[need]}."
+    if model is not None:
+        for ability in sorted(method.abilities - model.abilities):
+            yield f"{method.title} needs a model {ability.value}; {model.title} is not one."
+
+
+def inversion_refusal(inverter: MethodInfo, model: ModelInfo | None, *, facts: Facts) -> str | None:
+    """The same for a run that only inverts."""
+    return next(_missing(inverter, model, facts), None)

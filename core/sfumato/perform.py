@@ -1,0 +1,200 @@
+"""One job from pixels to patches: stops 4 to 8 of an edit (design, section 4), as one generator."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sfumato.errors import MethodError
+from sfumato.events import InversionReport, Outcome
+from sfumato.method import Edit, EditRequest, Job, Pixels, Progress
+from sfumato.order import Order, check
+from sfumato.pace import Advance, Phase
+from sfumato.provenance import inversion_key, provenance
+from sfumato.scene import Scene, count_outside, develop, stage, to_picture
+from sfumato.workshop import Workshop
+
+if TYPE_CHECKING:
+    from sfumato.diffusion.inversion import Inversion
+    from sfumato.models.model import Model
+
+R = TypeVar("R")
+Steps = Generator[Progress, None, R]
+Plan = tuple[tuple[Phase, int], ...]
+
+
+def perform(job: Job, workshop: Workshop) -> Generator[Advance, None, Outcome]:
+    """Do a job. Closing the generator at any point leaves nothing behind.
+
+    Raises `SfumatoError` for what a person can understand; the request is refused before anything is run.
+    """
+    began = time.perf_counter()
+    order = check(job, workshop)
+    plan = _plan(order, workshop)
+    model = yield from _through(workshop.load(order.model.name), plan)
+    yield Advance(0, 1, "Reading the picture", phase="loading", ahead=plan[1:])
+    scene = stage(order, model)
+    inversion = report = edit = None
+    patches: list[Pixels] = []
+    start = _rows(model)
+    if order.inverter is not None:
+        inversion, report = yield from _invert(order, scene, model, workshop, plan[1:])
+    middle = _rows(model)
+    if not order.inverts_only:
+        editing = order.editor.edit(scene.request, inversion, model)
+        edit = yield from _through(editing, plan[-2:], scene.region.box)
+        patches = yield from _finish(order, scene, edit, model)
+    return Outcome(
+        box=scene.region.box,
+        patches=tuple(patches),
+        inversion=report,
+        changed_outside=_changed_outside(job, scene, patches),
+        rows={"inversion": middle - start, "edit": _rows(model) - middle},
+        provenance=provenance(job, model, scene.region, order.methods, patches),
+        notes=_notes(order, edit),
+        seconds=time.perf_counter() - began,
+        extras={} if edit is None or edit.mask is None else {"mask": edit.mask[0, 0].float().cpu().numpy()},
+    )
+
+
+def stepped(steps: Generator[Advance, None, R]) -> Generator[Advance, None, R]:
+    """Run each step with gradients off, and close `steps` whatever happens.
+
+    Gradients are off inside the steps only: what runs between them is none of our business.
+    """
+    import torch
+
+    try:
+        while True:
+            with torch.no_grad():
+                try:
+                    progress = next(steps)
+                except StopIteration as end:
+                    return end.value
+            yield progress
+    finally:
+        with torch.no_grad():
+            steps.close()
+
+
+def _plan(order: Order, workshop: Workshop) -> Plan:
+    """The phases of a job and how many steps each is thought to take."""
+    recipe = order.job.recipe
+    inverting: Plan = (("inversion", recipe.steps),) if order.inverter is not None else ()
+    editing: Plan = () if order.inverts_only else (("edit", recipe.steps), ("decode", recipe.candidates))
+    return ("loading", 0 if workshop.has_loaded(order.model.name) else 6), *inverting, *editing
+
+
+def _through(
+    steps: Steps[R], plan: Plan, box: tuple[int, int, int, int] | None = None
+) -> Generator[Advance, None, R]:
+    """Run `steps` as the first phase of `plan`, saying with each what is still ahead."""
+    try:
+        while True:
+            try:
+                now = next(steps)
+            except StopIteration as end:
+                return end.value
+            yield Advance(
+                now.step, now.total, now.stage, now.preview, phase=plan[0][0], ahead=plan[1:], box=box
+            )
+    finally:
+        steps.close()
+
+
+def _rows(model: Model) -> int:
+    return model.counters.forward + model.counters.backward
+
+
+def _invert(
+    order: Order, scene: Scene, model: Model, workshop: Workshop, plan: Plan
+) -> Generator[Advance, None, tuple[Inversion, InversionReport]]:
+    """Look the inversion up by content; else run the inverter and keep what it gives."""
+    inverter = order.inverter
+    assert inverter is not None
+    request = inverter_request(order, scene)
+    key = workshop.store.key(inversion_key(inverter, request, model))
+    inversion = workshop.store.get(key, device=model.device)
+    reused = inversion is not None
+    if inversion is None:
+        inversion = yield from _through(inverter.invert(request, model), plan, scene.region.box)
+        workshop.store.put(key, inversion)
+    if "trajectory" in order.editor.uses and inversion.trajectory is None and not order.inverts_only:
+        raise MethodError(
+            f"{inverter.title} keeps no trajectory, which {order.editor.title} starts from.",
+            advice="Choose another way to invert.",
+        )
+    assert scene.round_trip is not None
+    report = InversionReport(
+        inverter=inverter.name,
+        psnr=_psnr(scene, inversion, model),
+        vae_psnr=scene.psnr(scene.round_trip),
+        reused=reused,
+        steps=inversion.grid.steps,
+    )
+    return inversion, report
+
+
+def inverter_request(order: Order, scene: Scene) -> EditRequest[Any]:
+    """What the inverter is told: the picture, the prompt the editor asks for, and only what it declares.
+
+    Everything else is neutral, so that a result cannot depend on what its key leaves out.
+    """
+    request, inverter = scene.request, order.inverter
+    assert inverter is not None
+    declared = inverter.depends_on
+    return replace(
+        request,
+        source=order.editor.prompt_to_invert(request),
+        target="",
+        negative=request.negative if "negative" in declared else "",
+        guidance=request.guidance if "guidance" in declared else 1.0,
+        seed=request.seed if "seed" in declared else 0,
+        instruction="",
+        concepts=(),
+        word_weights={},
+        pixel_mask=None,
+        latent_mask=None,
+        control_images={},
+        start=0.0,
+        candidates=1,
+        params=order.inverter_params,
+    )
+
+
+def _psnr(scene: Scene, inversion: Inversion, model: Model) -> float | None:
+    """Of what the inversion brings back by itself, in dB; None if nobody measured it."""
+    back = inversion.reconstruction
+    if back is None:
+        return None
+    exact = back.shape == inversion.x0.shape and bool((back == inversion.x0).all())
+    return scene.psnr(
+        scene.round_trip if exact and scene.round_trip is not None else to_picture(model.decode(back))
+    )
+
+
+def _finish(order: Order, scene: Scene, edit: Edit, model: Model) -> Generator[Advance, None, list[Pixels]]:
+    developing = develop(order, scene, edit, model)
+    while True:
+        try:
+            done = next(developing)
+        except StopIteration as end:
+            return end.value
+        yield Advance(done, len(edit.latents), "Finishing", phase="decode")
+
+
+def _changed_outside(job: Job, scene: Scene, patches: Sequence[Pixels]) -> int:
+    changed = sum(count_outside(job, scene.region, patch) for patch in patches)
+    if changed:
+        raise AssertionError(f"{changed} pixels outside the mask would change")
+    return changed
+
+
+def _notes(order: Order, edit: Edit | None) -> tuple[str, ...]:
+    if edit is None:
+        return ()
+    if order.inverter is not None and order.facts.asks_for_nothing:
+        return ("Both prompts say the same, so this is a reconstruction of your picture.", *edit.notes)
+    return edit.notes

@@ -1,0 +1,173 @@
+"""Load the plugins, each in a `try` of its own, and check what they bring before anybody uses it."""
+
+from __future__ import annotations
+
+import logging
+import re
+import traceback
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Literal, TypeVar
+
+import pluggy
+
+from sfumato import hookspecs
+from sfumato.errors import MethodError
+from sfumato.events import Broken, ModelInfo, Ready
+from sfumato.method import Ability, Editor, Inverter, Method, MethodInfo, Need
+from sfumato.models.catalogue import Checkpoint
+from sfumato.models.folder import describe
+from sfumato.pairing import PairingError
+from sfumato.params import Params, controls
+
+log = logging.getLogger(__name__)
+
+GROUP = "sfumato"
+RESERVED = frozenset({"invert"})
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+Kind = Literal["inverter", "editor"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Registry:
+    """What can be used, by name, and what could not be loaded."""
+
+    inverters: dict[str, Inverter[Any]] = field(default_factory=dict)
+    editors: dict[str, Editor[Any]] = field(default_factory=dict)
+    checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
+    broken: tuple[Broken, ...] = ()
+    infos: dict[tuple[Kind, str], MethodInfo] = field(default_factory=dict)
+    models: dict[str, ModelInfo] = field(default_factory=dict)
+
+    def describe(self) -> Ready:
+        """Everything in plain data, for the window and the command line."""
+        return Ready(tuple(self.infos.values()), tuple(self.models.values()), self.broken)
+
+    def info(self, kind: Kind, name: str) -> MethodInfo:
+        """Describe a method. Raises `PairingError` naming the ones there are."""
+        if (kind, name) in self.infos:
+            return self.infos[kind, name]
+        known = ", ".join(sorted(n for k, n in self.infos if k == kind)) or "none"
+        raise PairingError(f"There is no {kind} '{name}'.", advice=f"There are: {known}.")
+
+
+@dataclass(frozen=True)
+class _Contribution:
+    """What one plugin brings, checked, before it is merged."""
+
+    inverters: tuple[Inverter[Any], ...]
+    editors: tuple[Editor[Any], ...]
+    checkpoints: tuple[Checkpoint, ...]
+    infos: tuple[MethodInfo, ...]
+    models: tuple[ModelInfo, ...]
+
+
+def load_plugins(found: Iterable[EntryPoint] | None = None, *, extra: Sequence[Checkpoint] = ()) -> Registry:
+    """Load every entry point of group `sfumato`, and the checkpoints a person pointed at.
+
+    A plugin that cannot be imported, raises in a hook, or declares anything wrongly is listed as broken and
+    left out whole. The program's own come first, so that nobody can take their names.
+    """
+    merged, broken = Registry(), []
+    for point in _ordered(entry_points(group=GROUP) if found is None else found):
+        try:
+            _merge(merged, _load(point))
+        except (Exception, SystemExit) as error:
+            log.warning("Plugin %s is not used", point.name, exc_info=True)
+            broken.append(Broken(point.name, _sentence(error), traceback.format_exc()))
+    for checkpoint in extra:
+        try:
+            _merge(merged, _Contribution((), (), (checkpoint,), (), (describe(checkpoint),)))
+        except Exception as error:
+            broken.append(Broken(checkpoint.name, _sentence(error), traceback.format_exc()))
+    return Registry(
+        merged.inverters, merged.editors, merged.checkpoints, tuple(broken), merged.infos, merged.models
+    )
+
+
+def _ordered(points: Iterable[EntryPoint]) -> list[EntryPoint]:
+    return sorted(points, key=lambda point: (_distribution(point) != "sfumato", _distribution(point)))
+
+
+def _distribution(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else ""
+
+
+def _load(point: EntryPoint) -> _Contribution:
+    """Import a plugin and ask it what it brings; a plugin manager of its own keeps its faults to itself."""
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(hookspecs)
+    manager.register(point.load(), name=point.name)
+    manager.check_pending()
+    origin = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+    inverters = _brought(manager.hook.register_inverters(), Inverter)
+    editors = _brought(manager.hook.register_editors(), Editor)
+    checkpoints = _brought(manager.hook.register_models(), Checkpoint)
+    infos = tuple(describe_method(method, origin) for method in (*inverters, *editors))
+    models = tuple(describe(checkpoint) for checkpoint in checkpoints)
+    return _Contribution(inverters, editors, checkpoints, infos, models)
+
+
+def _brought(answers: Iterable[Iterable[Any]], wanted: type[T]) -> tuple[T, ...]:
+    brought = tuple(each for answer in answers for each in answer)
+    for each in brought:
+        if not isinstance(each, wanted):
+            raise TypeError(f"a hook gave a {type(each).__name__} where {wanted.__name__} objects belong")
+    return brought
+
+
+def describe_method(method: Method[Any], origin: str = "") -> MethodInfo:
+    """Describe a method in plain data. Raises `TypeError` if it declares anything wrongly."""
+    kind: Kind = "inverter" if isinstance(method, Inverter) else "editor"
+    for attribute in ("name", "title", "summary"):
+        if not isinstance(getattr(method, attribute, None), str) or not getattr(method, attribute):
+            raise TypeError(f"{type(method).__name__} has no {attribute}")
+    if not _NAME.fullmatch(method.name) or method.name in RESERVED:
+        raise TypeError(f"'{method.name}' cannot be the name of an {kind}")
+    if not (isinstance(method.params, type) and issubclass(method.params, Params)):
+        raise TypeError(f"{type(method).__name__}.params is not a Params class")
+    shown = controls(method.params)
+    method.params.model_validate(method.params().model_dump())
+    if wrong := [need for need in method.needs if not isinstance(need, Need)]:
+        raise TypeError(f"{type(method).__name__} needs {wrong[0]!r}, which is no Need")
+    if wrong := [ability for ability in method.abilities if not isinstance(ability, Ability)]:
+        raise TypeError(f"{type(method).__name__} asks for {wrong[0]!r}, which is no Ability")
+    inversion = method.inversion if isinstance(method, Editor) else "none"
+    if inversion not in ("none", "optional", "required"):
+        raise TypeError(f"{type(method).__name__}.inversion cannot be {inversion!r}")
+    return MethodInfo(
+        kind=kind,
+        name=method.name,
+        title=method.title,
+        summary=method.summary,
+        paper=method.paper,
+        needs=method.needs,
+        abilities=method.abilities,
+        controls=shown,
+        inversion=inversion,
+        origin=origin,
+    )
+
+
+def _merge(registry: Registry, new: _Contribution) -> None:
+    """Add a contribution whole, or, if any of its names is taken, not at all."""
+    names = [(info.kind, info.name) for info in new.infos]
+    names += [("model", checkpoint.name) for checkpoint in new.checkpoints]
+    taken = [*registry.infos, *(("model", name) for name in registry.checkpoints)]
+    for index, (kind, name) in enumerate(names):
+        if (kind, name) in taken or (kind, name) in names[:index]:
+            raise MethodError(f"The {kind} '{name}' is there already.")
+    registry.inverters.update({method.name: method for method in new.inverters})
+    registry.editors.update({method.name: method for method in new.editors})
+    registry.checkpoints.update({checkpoint.name: checkpoint for checkpoint in new.checkpoints})
+    registry.infos.update({(info.kind, info.name): info for info in new.infos})
+    registry.models.update({info.name: info for info in new.models})
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, MethodError):
+        return str(error)
+    text = " ".join(str(error).split()) or "no reason given"
+    return f"{type(error).__name__}: {text[:300]}"

@@ -1,0 +1,107 @@
+"""What jobs share: the plugins, one loaded model, the kept inversions. Used by one thread at a time."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sfumato.events import ModelInfo
+from sfumato.method import Progress
+from sfumato.models.catalogue import Checkpoint, from_folder
+from sfumato.models.folder import describe
+from sfumato.plugins import Registry, load_plugins
+from sfumato.settings import Settings
+
+if TYPE_CHECKING:
+    from sfumato.diffusion.store import InversionStore
+    from sfumato.models.model import Model
+
+log = logging.getLogger(__name__)
+
+_OFFLINE = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "DIFFUSERS_VERBOSITY": "error",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
+"""Read by the libraries when they are imported."""
+
+
+def go_offline() -> None:
+    """Forbid the libraries the network and their chatter; before any of them is imported."""
+    os.environ.update(_OFFLINE)
+
+
+class Workshop:
+    """Only `stop` may be called from another thread."""
+
+    def __init__(self, settings: Settings, registry: Registry, store: InversionStore) -> None:
+        self.settings = settings
+        self.registry = registry
+        self.store = store
+        self._model: Model | None = None
+        self._checkpoint: Checkpoint | None = None
+
+    def checkpoint(self, name: str) -> Checkpoint:
+        """The checkpoint of that name, or the folder at that path."""
+        return self.registry.checkpoints.get(name) or from_folder(Path(name).expanduser())
+
+    def describe(self, name: str) -> ModelInfo:
+        """Describe a model without loading it. Raises `ModelError` if it cannot be used."""
+        return self.registry.models.get(name) or describe(self.checkpoint(name))
+
+    def has_loaded(self, name: str) -> bool:
+        """Say whether this model is the one in memory."""
+        return self._model is not None and self._checkpoint == self.checkpoint(name)
+
+    def load(self, name: str) -> Generator[Progress, None, Model]:
+        """Return the model of that name; if it is not the one in memory, that one makes room."""
+        from sfumato.models.loading import load
+
+        if self._model is not None and self.has_loaded(name):
+            return self._model
+        self._model = self._checkpoint = None
+        checkpoint = self.checkpoint(name)
+        self._model = yield from load(
+            checkpoint,
+            device=self.settings.device,
+            precision=self.settings.precision,
+            cache_dir=self.settings.cache_dir,
+        )
+        self._checkpoint = checkpoint
+        return self._model
+
+    @property
+    def model(self) -> Model | None:
+        """The model in memory."""
+        return self._model
+
+    def stop(self) -> None:
+        """Have the network stop before its next block."""
+        if model := self._model:
+            model.stop.set()
+
+    def resume(self) -> None:
+        """Forget an earlier `stop`."""
+        if model := self._model:
+            model.stop.clear()
+
+
+def open_workshop(settings: Settings) -> Workshop:
+    """Import everything heavy and load the plugins; takes seconds, so it belongs on the engine's thread."""
+    go_offline()
+    import torch
+
+    import sfumato.models.loading  # noqa: F401 - so that the first job need not wait for it
+    from sfumato.diffusion.store import InversionStore
+
+    torch.set_num_threads(settings.threads)
+    registry = load_plugins(extra=[from_folder(folder) for folder in settings.models])
+    store = InversionStore(settings.cache_dir / "inversions", settings.store_limit_bytes)
+    return Workshop(settings, registry, store)
