@@ -56,6 +56,7 @@ class DiffusionSettings:
     sizes: tuple[int, ...]
     shares: tuple[float, ...]
     pairs: float
+    probe: int
 
 
 @dataclass(frozen=True)
@@ -67,14 +68,16 @@ class JudgeSettings:
     batch: int
     learning_rate: float
     average: float
+    round_trips: int
+    checked: int
 
 
 @dataclass(frozen=True)
 class EvaluationSettings:
     """How much is measured, and with how many steps and what guidance."""
 
+    composites: int
     prompts: int
-    swaps: int
     inversions: int
     steps: int
     guidance: float

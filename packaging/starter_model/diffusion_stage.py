@@ -50,9 +50,9 @@ def encode_world(folder: Path, settings: Settings, workers: int) -> dict[int, En
 
 
 @torch.no_grad()
-def held(folder: Path, settings: Settings, count: int = 48) -> Held:
+def held(folder: Path, settings: Settings) -> Held:
     """Held-out pictures of one thing for the probe of what words do."""
-    scenes = tuple(held_out_scenes(tuple(chosen(settings)), count, 0.0, 44))
+    scenes = tuple(held_out_scenes(tuple(chosen(settings)), settings.diffusion.probe, 0.0, 44))
     sprites = Sprites.load(folder / "data")
     vae = AutoencoderKL.from_pretrained(frozen_vae(folder), torch_dtype=torch.float32)
     side = min(settings.diffusion.sizes)

@@ -62,9 +62,9 @@ def examples(folder: Path, settings: Settings, parts: Parts) -> Examples:
     words, sprites = tuple(chosen(settings)), Sprites.load(folder / "data")
     side = min(settings.diffusion.sizes)
     encoded = Encoded.load(folder / "encoded", side, settings.vae.latent_channels)
-    rows = min(len(encoded.scenes), max(8, settings.judge.views // 40))
+    rows = min(len(encoded.scenes), settings.judge.round_trips)
     decoded = to_pictures(parts, torch.from_numpy(encoded.latents[:rows].astype(np.float32)))
-    count = 32 if settings.judge.views < 1000 else 400
+    count = settings.judge.checked
     scenes = held_out_scenes(words, count, 0.25, 45)
     pixels = np.stack([render(scene, sprites).pixels for scene in scenes])
     held = {"renders": (pixels, scenes), "round_trips": (round_trip(parts.vae, pixels), scenes)}

@@ -42,8 +42,8 @@ class Bench:
 
 
 def measure_vae(bench: Bench, *, photographs: bool = True) -> dict[str, float]:
-    """Round trips of 64 held-out composites, at 128 and 256 pixels, and of unseen photographs."""
-    scenes = bench.scenes(64, 0.25, 41)
+    """Round trips of held-out composites at 128 and 256 pixels, and of unseen photographs."""
+    scenes = bench.scenes(bench.settings.composites, 0.25, 41)
     true, large = bench.renders(scenes), bench.renders(scenes[:12], 256)
     made = round_trip(bench.parts.vae, true)
     found = {
@@ -98,14 +98,14 @@ def measure_inversion(bench: Bench) -> tuple[dict[str, float], Pixels]:
 
 
 def measure_speed(bench: Bench) -> dict[str, float]:
-    """Seconds of one 50-step guided 128-pixel picture on two threads, the best of three."""
+    """Seconds of one guided 128-pixel picture in all its steps on two threads, the best of three."""
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
         taken = []
         for seed in range(3):
             begun = time.perf_counter()
-            paint_prompts(bench.parts, ["a red apple on the grass"], [seed], steps=50, guidance=4.0)
+            paint_prompts(bench.parts, ["a red apple"], [seed], steps=bench.settings.steps, guidance=4.0)
             taken.append(time.perf_counter() - begun)
     finally:
         torch.set_num_threads(threads)

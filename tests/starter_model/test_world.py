@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sfumato.errors import InputError
 from starter_model.artwork import Sprites
 from starter_model.captions import caption, prompt
 from starter_model.concepts import concepts
@@ -23,6 +22,8 @@ from starter_model.world import (
     held_out,
     held_out_pairs,
 )
+
+from sfumato.errors import InputError
 
 WORDS = ("apple", "cat", "dog", "car", "balloon", "heart", "tree")
 seeds = st.integers(0, 2**31 - 1)
@@ -89,7 +90,9 @@ def test_a_scene_renders_alike_every_time_and_differently_for_another_seed(sprit
 
 def test_size_and_place_move_only_the_object(sprites: Sprites) -> None:
     scene = Scene((Thing("cat"),), "in the sea", 9)
-    (normal,), (small,), (left,) = (spots(s) for s in (scene, edit(scene, size="small"), edit(scene, place="left")))
+    (normal,), (small,), (left,) = (
+        spots(s) for s in (scene, edit(scene, size="small"), edit(scene, place="left"))
+    )
     assert small.side < normal.side
     assert left.x < normal.x
     assert left.side == normal.side
@@ -131,7 +134,10 @@ def test_prompts_read_as_people_write_them() -> None:
     apple, car = Thing("apple", "green"), Thing("car", "blue")
     assert prompt(Scene((apple,), "orange", 1, "small")) == "a small green apple on an orange background"
     assert prompt(Scene((Thing("cat"),), "in the snow", 1, place="left")) == "a cat on the left in the snow"
-    assert prompt(Scene((Thing("owl"), car), "gray", 1, relation="on")) == "an owl on a blue car on a gray background"
+    assert (
+        prompt(Scene((Thing("owl"), car), "gray", 1, relation="on"))
+        == "an owl on a blue car on a gray background"
+    )
     assert prompt(Scene((Thing("cat"), Thing("unicorn")), "at night", 1, relation="beside")) == (
         "a cat and a unicorn at night"
     )
