@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QSlider,
     QToolButton,
+    QVBoxLayout,
     QWidget,
 )
 from typing_extensions import override
@@ -47,29 +48,40 @@ class WordWeights(QFrame):
         super().__init__(parent)
         self.setObjectName("word_weights")
         self.setAccessibleName("Word weights")
+        self.setToolTip("How much each word counts: 0 ignores it, 1 leaves it alone, 3 is strongest")
         self._bridge = bridge
         self._shown: tuple[tuple[str, Change], ...] = ()
         self._rows: dict[str, _Row] = {}
-        title = QLabel("Word weights")
-        tip = "How much each word counts: 0 ignores it, 1 leaves it alone, 3 is strongest"
-        title.setToolTip(tip)
-        self.setToolTip(tip)
+        self._fold = _small_button("Word weights", "weights_fold", "Show or hide the weights of the words")
+        self._fold.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self._fold.setStyleSheet("QToolButton { padding: 3px 6px 3px 0 }")
+        self._fold.clicked.connect(lambda: self._open(self._body.isHidden()))
         self._reset_all = _small_button("Reset all", "weights_reset_all", "Set every word back to 1")
         self._reset_all.clicked.connect(lambda: bridge.set_word_weights({}))
-        self._grid = QGridLayout(self)
+        self._empty = QLabel("Every word of the target prompt gets a weight here.")
+        self._empty.setWordWrap(True)
+        self._body = QWidget()
+        self._lay_out()
+        self._open(True)
+        bridge.on_change(self.follow)
+        self.follow()
+
+    def _lay_out(self) -> None:
+        self._grid = QGridLayout(self._body)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setHorizontalSpacing(6)
         self._grid.setVerticalSpacing(2)
         self._grid.setColumnStretch(2, 1)
+        self._grid.addWidget(self._empty, 0, 0, 1, 4)
         head = QHBoxLayout()
-        head.addWidget(title, 1)
+        head.addWidget(self._fold)
+        head.addStretch(1)
         head.addWidget(self._reset_all)
-        self._grid.addLayout(head, 0, 0, 1, 4)
-        self._empty = QLabel("Every word of the target prompt gets a weight here.")
-        self._empty.setWordWrap(True)
-        self._grid.addWidget(self._empty, 1, 0, 1, 4)
-        bridge.on_change(self.follow)
-        self.follow()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        column.addLayout(head)
+        column.addWidget(self._body)
 
     def follow(self) -> None:
         """Show the words and weights there are now; rows are only rebuilt when the words or marks changed."""
@@ -86,13 +98,18 @@ class WordWeights(QFrame):
             row.remove()
         self._shown = now
         self._rows = {word.lower(): _Row(word, change, self) for word, change in now}
-        for at, row in enumerate(self._rows.values(), start=2):
+        for at, row in enumerate(self._rows.values(), start=1):
             row.add_to(self._grid, at)
             row.weighed.connect(self._weigh)
-        stops = [self._reset_all, *(stop for row in self._rows.values() for stop in row.stops())]
+        stops = [self._fold, self._reset_all, *(stop for row in self._rows.values() for stop in row.stops())]
         for one, next_one in pairwise(stops):
             QWidget.setTabOrder(one, next_one)
         self._empty.setVisible(not now)
+
+    def _open(self, is_open: bool) -> None:
+        """Show or hide the rows."""
+        self._fold.setArrowType(Qt.ArrowType.DownArrow if is_open else Qt.ArrowType.RightArrow)
+        self._body.setVisible(is_open)
 
     def _weigh(self, word: str, weight: float) -> None:
         self._bridge.set_word_weights({**self._bridge.word_weights(), word: weight})

@@ -209,6 +209,23 @@ def test_slider_number_and_reset_agree(weights, bridge):
     assert bridge.weights == {}
 
 
+def test_the_rows_can_be_folded_away(weights, bridge):
+    number = weights.findChild(QDoubleSpinBox, "weight_dog_number")
+    number.setValue(2)
+    fold, reset = (
+        weights.findChild(QToolButton, "weights_fold"),
+        weights.findChild(QToolButton, "weight_dog_reset"),
+    )
+    assert number.isVisible()
+    fold.click()
+    bridge.told()
+    assert not number.isVisible()
+    assert not reset.isVisible()
+    fold.click()
+    assert number.isVisible()
+    assert reset.isVisible()
+
+
 def test_rows_follow_the_prompt_and_stay_while_it_does(weights, bridge):
     slider = weights.findChild(QSlider, "weight_snow_slider")
     bridge.told()
