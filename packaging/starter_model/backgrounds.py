@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from starter_model.world import PLAIN
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]
 Colour = tuple[float, float, float]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ def schedule(prediction: str) -> DDIMScheduler:
         clip_sample=False,
         set_alpha_to_one=False,
         steps_offset=1,
-        prediction_type=prediction,
+        prediction_type=cast(Literal["epsilon", "v_prediction"], prediction),
     )
 
 
@@ -61,9 +61,9 @@ def build_text(settings: DiffusionSettings, tokenizer: CLIPTokenizer) -> CLIPTex
             num_attention_heads=settings.text_heads,
             max_position_embeddings=LENGTH,
             projection_dim=settings.context,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=cast(int, tokenizer.bos_token_id),
+            eos_token_id=cast(int, tokenizer.eos_token_id),
+            pad_token_id=cast(int, tokenizer.pad_token_id),
         )
     )
 

@@ -33,8 +33,10 @@ INDEX = {
 NOTICE = """\
 This model was trained on pictures composed from Fluent Emoji, Copyright (c) Microsoft Corporation, MIT License
 (github.com/microsoft/fluentui-emoji), taken from the npm package @lobehub/fluent-emoji-3d 1.1.0 (MIT), over
-backgrounds painted by formula. Its autoencoder also saw sample photographs of scikit-image 0.26.0 (public domain or
-CC0, see skimage/data/README.txt) and two of scikit-learn 1.9.1, china.jpg and flower.jpg (CC BY 2.0, attributed in
+backgrounds painted by formula.
+
+Its autoencoder also saw the sample photographs of scikit-image 0.26.0 (public domain or CC0, see its documentation)
+and two of scikit-learn 1.9.1: china.jpg by danielbuechele and flower.jpg by vultilion (CC BY 2.0, see
 sklearn/datasets/images/README.txt). None of these pictures is contained in the weights' files.
 """
 

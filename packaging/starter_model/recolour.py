@@ -17,7 +17,7 @@ HUES: dict[str, tuple[float, float, float]] = {
 }
 COLOURS = tuple(HUES)
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]
 
 
 def to_hsv(rgb: Array) -> tuple[Array, Array, Array]:

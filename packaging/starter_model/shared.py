@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw as functional_adamw
 
 
 class BrokenError(Exception):
@@ -57,21 +58,23 @@ class Weights:
                 parameter.grad = views[name]
 
 
+@torch.no_grad()
 def adamw(weights: Weights, gradient: Tensor, part: slice, *, step: int, rate: float, keep: float) -> None:
     """One AdamW step (betas 0.9, 0.99, no decay) and one of the average, on a slice of the flat tensors."""
-    torch._fused_adamw_(
+    functional_adamw(
         [weights.flat[part]],
         [gradient[part]],
         [weights.first[part]],
         [weights.second[part]],
         [],
-        [torch.tensor(float(step), device=weights.flat.device)],
-        lr=rate,
+        [torch.tensor(float(step - 1), device=weights.flat.device)],
+        fused=True,
+        amsgrad=False,
         beta1=0.9,
         beta2=0.99,
+        lr=rate,
         weight_decay=0.0,
         eps=1e-8,
-        amsgrad=False,
         maximize=False,
     )
     weights.average[part].lerp_(weights.flat[part], 1 - keep)

@@ -101,7 +101,7 @@ class Run:
         return True
 
     def save(self) -> None:
-        """Write weights, average, optimiser and clock; a good state is not overwritten with broken numbers."""
+        """Write weights, average, optimiser and clock, but never broken numbers over a good state."""
         if not bool(torch.isfinite(self.weights.flat).all()):
             return
         clock = self.recorded()

@@ -12,7 +12,7 @@ from diffusers.models.autoencoders.vae import DecoderOutput, DiagonalGaussianDis
 from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import FloatTensor, Tensor, nn
 from torch.nn import functional
 
 from starter_model.config import VaeSettings
@@ -60,7 +60,7 @@ def encode(model: AutoencoderKL, pictures: Tensor) -> DiagonalGaussianDistributi
 
 def decode(model: AutoencoderKL, latents: Tensor) -> Tensor:
     """Pictures (n, 3, H, W) of unscaled latents (n, C, H/8, W/8)."""
-    return cast(DecoderOutput, model.decode(latents)).sample
+    return cast(DecoderOutput, model.decode(cast(FloatTensor, latents))).sample
 
 
 def to_tensor(pixels: NDArray[np.uint8]) -> Tensor:
