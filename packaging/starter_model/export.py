@@ -31,12 +31,12 @@ INDEX = {
     "vae": ["diffusers", "AutoencoderKL"],
 }
 NOTICE = """\
-This model was trained on pictures composed from Fluent Emoji, Copyright (c) Microsoft Corporation, MIT License
-(github.com/microsoft/fluentui-emoji), taken from the npm package @lobehub/fluent-emoji-3d 1.1.0 (MIT), over
-backgrounds painted by formula.
+This model was trained on pictures composed from Fluent Emoji, Copyright (c) Microsoft Corporation, MIT
+License (github.com/microsoft/fluentui-emoji), taken from the npm package @lobehub/fluent-emoji-3d 1.1.0
+(MIT), over backgrounds painted by formula.
 
-Its autoencoder also saw the sample photographs of scikit-image 0.26.0 (public domain or CC0, see its documentation)
-and two of scikit-learn 1.9.1: china.jpg by danielbuechele and flower.jpg by vultilion (CC BY 2.0, see
+Its autoencoder also saw sample photographs of scikit-image 0.26.0 (CC0, public domain or without known
+restrictions; each one's source is in skimage/data/_fetchers.py) and two of scikit-learn 1.9.1: china.jpg by danielbuechele and flower.jpg by vultilion (CC BY 2.0, see
 sklearn/datasets/images/README.txt). None of these pictures is contained in the weights' files.
 """
 
