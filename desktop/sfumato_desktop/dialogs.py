@@ -26,7 +26,6 @@ from sfumato_desktop.action_table import GESTURES, SPECS
 from sfumato_desktop.actions import native
 from sfumato_desktop.named import named, push_button
 
-
 _RESPELT = set("{}")
 """Shift and a bracket, as some keyboards report them; registered, but not shown twice."""
 
@@ -164,6 +163,7 @@ def _table(name: str, accessible: str, titles: tuple[str, ...]) -> QTreeWidget:
     table.setHeaderLabels(list(titles))
     table.setRootIsDecorated(False)
     table.setSelectionMode(QTreeWidget.SelectionMode.NoSelection)
+    named(table.header(), f"{name}_header", f"{accessible}: columns")
     table.header().setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
     return table
 

@@ -90,10 +90,12 @@ class EditDetails(QWidget):
         self._state.setToolTip(facts)
 
     def _show_candidates(self) -> None:
-        while (item := self._candidates.takeAt(0)) is not None:
-            if (widget := item.widget()) is not None:
-                self._group.removeButton(widget)  # pyright: ignore[reportArgumentType]  # only buttons are in it
-                widget.deleteLater()
+        for button in self._group.buttons():
+            self._group.removeButton(button)
+            button.setParent(None)
+            button.deleteLater()
+        while self._candidates.takeAt(0) is not None:
+            pass
         edit = self._layer.edit if self._layer else None
         if edit is None or len(edit.candidates) < 2 or self._session is None:
             return
@@ -108,9 +110,7 @@ class EditDetails(QWidget):
             button.setChecked(number == edit.chosen)
             self._group.addButton(button, number)
             self._candidates.addWidget(button)
-        rest = QLabel()
-        rest.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-        self._candidates.addWidget(rest)
+        self._candidates.addStretch(1)
 
     def _choose(self, number: int) -> None:
         layer, session = self._layer, self._session

@@ -183,11 +183,14 @@ class LayersDock(QWidget):
     # What the session and the list tell --------------------------------------------------------
 
     def _follow(self) -> None:
-        """Keep the selection where it was; if its layer is gone, take the row it had."""
+        """Select a layer that came; else stay; if the selected one is gone, take the row it had."""
         row = max(0, self.list.currentIndex().row())
-        selected = self._selected_id
+        selected, known = self._selected_id, self.model.ids()
         self.model.follow()
-        if self.model.row_of(selected) < 0 and self.model.rowCount():
+        came = self.model.ids() - known
+        if known and len(came) == 1:
+            (selected,) = came
+        elif self.model.row_of(selected) < 0 and self.model.rowCount():
             selected = self.model.index(min(row, self.model.rowCount() - 1)).data(LAYER).id
         self.select(selected)
         self._show_selected()

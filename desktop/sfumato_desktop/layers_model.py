@@ -60,6 +60,9 @@ class LayersModel(QAbstractListModel):
         if self._layers:
             self.dataChanged.emit(self.index(0), self.index(len(self._layers) - 1), [STALE])
 
+    def ids(self) -> frozenset[str]:
+        return frozenset(layer.id for layer in self._layers)
+
     def row_of(self, layer_id: str | None) -> int:
         """The row of a layer, -1 if it is not there."""
         return next((row for row, layer in enumerate(self._layers) if layer.id == layer_id), -1)

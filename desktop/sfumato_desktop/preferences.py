@@ -16,8 +16,13 @@ class Preferences:
         self._file = QSettings(str(state_dir / "window.ini"), QSettings.Format.IniFormat)
 
     @property
+    def file_name(self) -> str:
+        return self._file.fileName()
+
+    @property
     def theme(self) -> str:
-        return str(self._file.value("theme", "system"))
+        kept = self._file.value("theme")
+        return kept if isinstance(kept, str) else "system"
 
     def set_theme(self, name: str) -> None:
         self._file.setValue("theme", name)
@@ -25,9 +30,9 @@ class Preferences:
     @property
     def recent(self) -> list[Path]:
         """Files opened or saved last that are still there, latest first."""
-        kept = self._file.value("recent", [])
-        paths = [Path(str(entry)) for entry in ([kept] if isinstance(kept, str) else list(kept or []))]  # pyright: ignore[reportArgumentType, reportCallIssue]
-        return [path for path in paths if path.is_file()]
+        kept = self._file.value("recent")
+        entries = [kept] if isinstance(kept, str) else kept if isinstance(kept, list) else []
+        return [path for path in map(Path, map(str, entries)) if path.is_file()]
 
     def add_recent(self, path: Path) -> None:
         path = path.resolve()

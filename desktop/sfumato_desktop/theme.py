@@ -58,7 +58,7 @@ COLOURS: dict[str, Colours] = {
         border="#45484d",
         text="#e6e7e9",
         muted="#a9adb4",
-        accent="#3d7fd9",
+        accent="#3470c8",
         on_accent="#ffffff",
         accent_text="#86b6f5",
         hover="#3a3d42",
@@ -122,9 +122,11 @@ def apply(application: QApplication, name: str) -> None:
     application.setProperty("theme", chosen)
     if application.style().name() != "fusion":
         application.setStyle(QStyleFactory.create("Fusion"))
-    application.setPalette(palette(colours))
     sheet = files("sfumato_resources").joinpath("themes", "sfumato.qss").read_text(encoding="utf-8")
-    application.setStyleSheet(Template(sheet).substitute(vars(colours), disabled=colours.disabled))
+    filled = Template(sheet).substitute(vars(colours), disabled=colours.disabled)
+    if application.styleSheet() != filled:  # setting it restyles every widget there is
+        application.setPalette(palette(colours))
+        application.setStyleSheet(filled)
 
 
 def palette(colours: Colours) -> QPalette:

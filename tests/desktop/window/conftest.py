@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -78,6 +79,8 @@ def make_window(
         if window.workbench.session is not None:
             window.workbench.session.saved(tmp_path / "kept.ora")
         window.close()
+        window.deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 
 
 @pytest.fixture
@@ -135,7 +138,7 @@ def outcome() -> Callable[..., Outcome]:
             inversion=InversionReport("direct", 41.2, 42.0, reused=True, steps=50),
             changed_outside=0,
             rows={"inversion": 0, "edit": 100},
-            provenance={"machine": {"device": "cpu", "threads": 2}},
+            provenance={"device": "cpu", "threads": 2},
             seconds=1.5,
         )
 

@@ -72,6 +72,8 @@ def test_the_ladder_goes_up_and_down_the_same_rungs() -> None:
     assert view.zoom == pytest.approx(LADDER[-2])
 
 
-@pytest.mark.parametrize(("zoom", "level"), [(2, 0), (1, 0), (0.6, 0), (0.5, 1), (0.3, 1), (0.25, 2), (0.01, 3)])
+@pytest.mark.parametrize(
+    ("zoom", "level"), [(2, 0), (1, 0), (0.6, 0), (0.5, 1), (0.3, 1), (0.25, 2), (0.01, 3)]
+)
 def test_less_than_a_factor_of_two_is_left_to_the_painter(zoom: float, level: int) -> None:
     assert mip_level(zoom, 4) == level

@@ -66,7 +66,9 @@ def test_wide_gamut_is_converted_for_the_screen_and_back(qapp: QApplication) -> 
     profile = QColorSpace(QColorSpace.NamedColorSpace.AdobeRgb).iccProfile().data()
     pixels = np.full((4, 4, 4), (60, 160, 60, 255), np.uint8)
     shown = images.picture(pixels, images.colour_space(bytes(profile)))
-    assert shown.pixelColor(1, 1).red() < 60, "Adobe RGB green is greener than sRGB can say with the same numbers"
+    assert shown.pixelColor(1, 1).red() < 60, (
+        "Adobe RGB green is greener than sRGB can say with the same numbers"
+    )
     back = images.from_image(images.to_image(pixels, bytes(profile)), bytes(profile))
     assert np.abs(back.astype(int) - pixels).max() <= 1
 
