@@ -81,5 +81,6 @@ def train_diffusion(folder: Path, settings: Settings, seconds: float, device: st
     if start := warm_start(run, files, model / "training.json"):
         print(f"diffusion: no state in {folder}; goes on from the shipped weights at {start:,} views")
     clock = train(run, seconds)
-    run.check()
+    if clock.views >= run.task.views:
+        run.check()
     print(f"diffusion: {clock.views:,} views in {clock.seconds / 60:.1f} min of work, saved in {run.file}")

@@ -36,8 +36,9 @@ License (github.com/microsoft/fluentui-emoji), taken from the npm package @lobeh
 (MIT), over backgrounds painted by formula.
 
 Its autoencoder also saw sample photographs of scikit-image 0.26.0 (CC0, public domain or without known
-restrictions; each one's source is in skimage/data/_fetchers.py) and two of scikit-learn 1.9.1: china.jpg by danielbuechele and flower.jpg by vultilion (CC BY 2.0, see
-sklearn/datasets/images/README.txt). None of these pictures is contained in the weights' files.
+restrictions; each one's source is in skimage/data/_fetchers.py) and two of scikit-learn 1.9.1: china.jpg by
+danielbuechele and flower.jpg by vultilion (CC BY 2.0, see sklearn/datasets/images/README.txt). None of these
+pictures is contained in the weights' files.
 """
 
 

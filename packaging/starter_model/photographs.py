@@ -14,8 +14,7 @@ from sfumato.errors import InputError
 Pixels = NDArray[np.uint8]
 
 # Never trained on: the two photographs the VAE is judged by.
-UN  # Only pictures whose licence is stated: scikit-image's motorcycles, for one, come without any.
-SEEN = ("skimage/data/chelsea.png", "skimage/data/coffee.png")
+UNSEEN = ("skimage/data/chelsea.png", "skimage/data/coffee.png")
 # Only pictures whose licence is stated: scikit-image's motorcycles, for one, come without any.
 SEEN = (
     "skimage/data/astronaut.png",

@@ -39,7 +39,8 @@ def train_vae(folder: Path, settings: Settings, seconds: float, device: str) -> 
     if start := warm_start(run, {"": weights / WEIGHTS}, weights / "training.json"):
         print(f"vae: no state in {folder}; goes on from the committed weights at {start:,} views")
     clock = train(run, seconds)
-    run.check()
+    if clock.views >= run.task.views:
+        run.check()
     print(f"vae: {clock.views:,} views in {clock.seconds / 60:.1f} min of work, saved in {run.file}")
 
 
