@@ -19,6 +19,7 @@ class GlyphButton(QToolButton):
         super().__init__()
         self._glyph = glyph
         self._role = QPalette.ColorRole.ButtonText
+        self._drawn: tuple[str, str] | None = None
         self.setAutoRaise(True)
         self.setIconSize(QSize(side, side))
         named(self, name, accessible, tip)
@@ -40,6 +41,9 @@ class GlyphButton(QToolButton):
 
     def _draw(self) -> None:
         colour, side = self.palette().color(self._role).name(), self.iconSize().width()
+        if self._drawn == (self._glyph, colour):
+            return
+        self._drawn = (self._glyph, colour)
         icon = QIcon()
         for ratio in (1.0, 2.0, 3.0):
             icon.addPixmap(icons.pixmap(self._glyph, colour, side, ratio))

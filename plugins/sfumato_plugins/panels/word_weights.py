@@ -50,8 +50,7 @@ class WordWeights(QFrame):
         self.setAccessibleName("Word weights")
         self.setToolTip("How much each word counts: 0 ignores it, 1 leaves it alone, 3 is strongest")
         self._bridge = bridge
-        self._shown: tuple[tuple[str, Change], ...] = ()
-        self._rows: dict[str, _Row] = {}
+        self._rows: list[_Row] = []
         self._fold = _small_button("Word weights", "weights_fold", "Show or hide the weights of the words")
         self._fold.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self._fold.setStyleSheet("QToolButton { padding: 3px 6px 3px 0 }")
@@ -84,27 +83,28 @@ class WordWeights(QFrame):
         column.addWidget(self._body)
 
     def follow(self) -> None:
-        """Show the words and weights there are now; rows are only rebuilt when the words or marks changed."""
+        """Show the words and weights there are now. Rows are reused, so that typing stays quick."""
         now = tuple(_marked_words(self._bridge.source(), self._bridge.target()))
-        if now != self._shown:
-            self._rebuild(now)
+        if len(now) != len(self._rows):
+            self._grow_to(len(now))
         weights = self._bridge.word_weights()
-        for word, row in self._rows.items():
-            row.show_weight(weights.get(word, 1.0))
+        for row, (word, change) in zip(self._rows, now, strict=True):
+            row.show_word(word, change)
+            row.show_weight(weights.get(word.lower(), 1.0))
         self._reset_all.setEnabled(bool(weights))
 
-    def _rebuild(self, now: tuple[tuple[str, Change], ...]) -> None:
-        for row in self._rows.values():
-            row.remove()
-        self._shown = now
-        self._rows = {word.lower(): _Row(word, change, self) for word, change in now}
-        for at, row in enumerate(self._rows.values(), start=1):
-            row.add_to(self._grid, at)
+    def _grow_to(self, count: int) -> None:
+        while len(self._rows) > count:
+            self._rows.pop().remove()
+        while len(self._rows) < count:
+            row = _Row(self)
             row.weighed.connect(self._weigh)
-        stops = [self._fold, self._reset_all, *(stop for row in self._rows.values() for stop in row.stops())]
+            self._rows.append(row)
+            row.add_to(self._grid, len(self._rows))
+        stops = [self._fold, self._reset_all, *(stop for row in self._rows for stop in row.stops())]
         for one, next_one in pairwise(stops):
             QWidget.setTabOrder(one, next_one)
-        self._empty.setVisible(not now)
+        self._empty.setVisible(not count)
 
     def _open(self, is_open: bool) -> None:
         """Show or hide the rows."""
@@ -120,14 +120,10 @@ class _Row(QObject):
 
     weighed = Signal(str, float)
 
-    def __init__(self, word: str, change: Change, parent: QWidget) -> None:
+    def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
-        self._word = word.lower()
-        self._label = QLabel(f"{_SIGNS[change]} {word}".strip())
-        self._label.setToolTip(f"“{word}” is {_SAID[change]}")
-        font = self._label.font()
-        font.setBold(change != "kept")
-        self._label.setFont(font)
+        self._shown: tuple[str, Change] | None = None
+        self._label = QLabel()
         self._label.setFixedWidth(_LABEL_WIDTH)
         self._slider = _Slider(Qt.Orientation.Horizontal)
         self._slider.setRange(0, round(HEAVIEST / _TICK))
@@ -139,13 +135,28 @@ class _Row(QObject):
         self._number.setKeyboardTracking(False)
         self._number.setPrefix("×")
         self._number.setFixedWidth(_NUMBER_WIDTH)
-        self._reset = _small_button("↺", f"weight_{self._word}_reset", f"Set “{word}” back to 1")
+        self._reset = _small_button("↺", "", "")
         self._reset.setFixedSize(_RESET_WIDTH, _RESET_WIDTH)
         self._reset.setStyleSheet("QToolButton { padding: 0 }")
-        self._describe(word, change)
-        self._slider.valueChanged.connect(lambda tick: self.weighed.emit(self._word, round(tick * _TICK, 2)))
-        self._number.valueChanged.connect(lambda weight: self.weighed.emit(self._word, weight))
-        self._reset.clicked.connect(lambda: self.weighed.emit(self._word, 1.0))
+        self._slider.valueChanged.connect(lambda tick: self._weigh(round(tick * _TICK, 2)))
+        self._number.valueChanged.connect(self._weigh)
+        self._reset.clicked.connect(lambda: self._weigh(1.0))
+
+    def show_word(self, word: str, change: Change) -> None:
+        """Be the row of this word."""
+        if self._shown == (word, change):
+            return
+        self._shown = (word, change)
+        self._label.setText(f"{_SIGNS[change]} {word}".strip())
+        self._label.setToolTip(f"“{word}” is {_SAID[change]}")
+        font = self._label.font()
+        font.setBold(change != "kept")
+        self._label.setFont(font)
+        tip = f"How much “{word}” counts ({_SAID[change]})"
+        _name(self._slider, f"weight_{word.lower()}_slider", f"Weight of {word}, slider", tip)
+        _name(self._number, f"weight_{word.lower()}_number", f"Weight of {word}", tip)
+        back = f"Set “{word}” back to 1"
+        _name(self._reset, f"weight_{word.lower()}_reset", back, back)
 
     def add_to(self, grid: QGridLayout, row: int) -> None:
         for column, part in enumerate(self._parts()):
@@ -173,12 +184,9 @@ class _Row(QObject):
     def _parts(self) -> tuple[QWidget, ...]:
         return (self._label, self._reset, self._slider, self._number)
 
-    def _describe(self, word: str, change: Change) -> None:
-        tip = f"How much “{word}” counts ({_SAID[change]})"
-        for part, kind in ((self._slider, "slider"), (self._number, "number")):
-            part.setObjectName(f"weight_{self._word}_{kind}")
-            part.setAccessibleName(f"Weight of {word}{', slider' if kind == 'slider' else ''}")
-            part.setToolTip(tip)
+    def _weigh(self, weight: float) -> None:
+        if self._shown is not None:
+            self.weighed.emit(self._shown[0].lower(), weight)
 
 
 class _Slider(QSlider):
@@ -201,13 +209,17 @@ def _small_button(text: str, name: str, tip: str) -> QToolButton:
     button = QToolButton()
     button.setText(text)
     button.setAutoRaise(True)
-    button.setObjectName(name)
-    button.setAccessibleName(tip)
-    button.setToolTip(tip)
+    _name(button, name, tip, tip)
     policy = button.sizePolicy()
     policy.setRetainSizeWhenHidden(True)
     button.setSizePolicy(policy)
     return button
+
+
+def _name(widget: QWidget, name: str, accessible: str, tip: str) -> None:
+    widget.setObjectName(name)
+    widget.setAccessibleName(accessible)
+    widget.setToolTip(tip)
 
 
 def _marked_words(source: str, target: str) -> Iterator[tuple[str, Change]]:

@@ -226,10 +226,23 @@ def test_the_rows_can_be_folded_away(weights, bridge):
     assert reset.isVisible()
 
 
-def test_rows_follow_the_prompt_and_stay_while_it_does(weights, bridge):
-    slider = weights.findChild(QSlider, "weight_snow_slider")
-    bridge.told()
-    assert weights.findChild(QSlider, "weight_snow_slider") is slider
-    bridge.say("a photo of a fox")
-    assert weights.findChild(QSlider, "weight_fox_slider") is not None
-    assert slider.parent() is None
+def test_rows_follow_the_prompt(weights, bridge):
+    bridge.weights = {"fox": 2.0}
+    bridge.say("a fox")
+    assert weights.findChild(QSlider, "weight_fox_slider").value() == 40
+    assert weights.findChild(QSlider, "weight_dog_slider") is None
+    assert [row.isVisible() for row in weights.findChildren(QSlider)] == [True, True]
+    bridge.say("")
+    assert weights.findChildren(QSlider) == []
+    bridge.say("a fox in snow")
+    assert len(weights.findChildren(QSlider)) == 4
+
+
+def test_a_row_that_keeps_its_place_keeps_the_focus(weights, bridge, qtbot):
+    with qtbot.waitActive(weights):
+        weights.activateWindow()
+    number = weights.findChild(QDoubleSpinBox, "weight_photo_number")
+    number.setFocus()
+    bridge.say("a photo in snow of a Doge")
+    assert weights.findChild(QDoubleSpinBox, "weight_photo_number") is number
+    assert number.hasFocus()
