@@ -78,6 +78,7 @@ class EvaluationSettings:
 
     composites: int
     prompts: int
+    swaps: int
     inversions: int
     steps: int
     guidance: float

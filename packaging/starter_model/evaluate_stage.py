@@ -23,6 +23,7 @@ from starter_model.sources import chosen
 from starter_model.spoiled import Examples, held_out_scenes, spoiled_pictures
 from starter_model.state import write_whole
 from starter_model.supervision import train
+from starter_model.swaps import measure_swaps
 from starter_model.training import Run
 from starter_model.vae import round_trip
 
@@ -104,6 +105,9 @@ def evaluate(folder: Path, settings: Settings, seconds: float) -> dict[str, floa
     own = settings.evaluation
     made = paint_prompts(parts, swapped, seeds, steps=own.steps, guidance=own.guidance)
     write_sheet(place / "word_swap.png", made, swapped, columns=len(SWAPS))
+    edits, strip = measure_swaps(bench, folder / "export", place / "store")
+    write_sheet(place / "edits.png", strip, columns=len(strip) // 3)
+    report |= edits
     report |= figures | inversion | measure_speed(bench)
     report["megabytes"] = (
         sum(file.stat().st_size for file in (folder / "export").rglob("*.safetensors")) / 1e6

@@ -14,7 +14,7 @@ from starter_model.sampling import Parts, denoise, invert, paint_prompts, seeded
 from starter_model.state import read_tensors
 from starter_model.vae_stage import freeze_vae, train_vae
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+pytestmark = [pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"), pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
@@ -56,10 +56,18 @@ def test_the_export_is_a_pipeline_folder_in_half_precision(trained: Path) -> Non
 
 def test_the_report_holds_every_figure_of_the_card(trained: Path) -> None:
     report = json.loads((trained / "evaluate" / "report.json").read_text())
-    wanted = {"vae_held_out_db", "one_objects", "two_objects", "one_edges", "inversion_db", "judge_refused"}
+    wanted = {
+        "vae_held_out_db",
+        "one_objects",
+        "two_objects",
+        "one_edges",
+        "inversion_db",
+        "judge_refused",
+        "swap_right",
+    }
     assert wanted <= report.keys()
     assert all(np.isfinite(value) for value in report.values())
-    for sheet in ("grid", "inversion", "word_swap"):
+    for sheet in ("grid", "inversion", "word_swap", "edits"):
         assert (trained / "evaluate" / f"{sheet}.png").stat().st_size > 1000
 
 
