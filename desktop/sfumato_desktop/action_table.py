@@ -136,6 +136,7 @@ ACTIONS: tuple[Spec | None, ...] = (
     _doc("zoom_400", VIEW, "&400 %", "Ctrl+3", tip="Four screen pixels per picture pixel"),
     _doc("zoom_in", VIEW, "Zoom &in", "Ctrl++", "Ctrl+=", tip="Zoom in at the cursor", icon="zoom-in"),
     _doc("zoom_out", VIEW, "Zoom &out", "Ctrl+-", tip="Zoom out at the cursor", icon="zoom-out"),
+    _doc("focus_canvas", VIEW, "Go to the pict&ure", "Esc", tip="Give the picture the keyboard"),
     SEPARATOR,
     _mode("overlay", VIEW, "&Mask overlay", "\\", tip="Show or hide the mask's tint", icon="overlay"),
     _mode(

@@ -23,6 +23,9 @@ from sfumato_desktop.samples import load_samples
 from sfumato_desktop.status import device_text
 from sfumato_desktop.window import MainWindow
 
+SELF_TEST = "--self-test"
+"""Close as soon as the engine is ready: `sfumato --self-test` opens the window so, to see that it can."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Open the window, with the files named on the command line; returns the exit code."""
@@ -35,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     window.show()
     for path in (Path(argument) for argument in arguments if not argument.startswith("-")):
         window.workbench.filing.open(path)
+    if SELF_TEST in arguments:
+        window.jobs.ready.connect(window.close)
     QTimer.singleShot(0, window.jobs.start)  # torch is imported there, once the window has been painted
     return application.exec()
 

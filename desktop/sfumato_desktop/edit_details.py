@@ -5,12 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QIcon, QPixmap, QResizeEvent
+from PySide6.QtGui import QIcon, QPixmap
 from PySide6.QtWidgets import (
     QButtonGroup,
     QHBoxLayout,
-    QLabel,
-    QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -21,7 +19,7 @@ from sfumato.document.layers import Layer
 from sfumato.method import Recipe
 from sfumato_desktop import images
 from sfumato_desktop.actions import Actions
-from sfumato_desktop.named import label, named, tool_button
+from sfumato_desktop.named import ElidedLabel, label, named, tool_button
 from sfumato_desktop.session import Session
 
 _THUMB = 44
@@ -120,28 +118,6 @@ class EditDetails(QWidget):
         session.run(
             ReplaceLayer(layer.id, dataclasses.replace(layer, pixels=edit.candidates[number], edit=edit))
         )
-
-
-class ElidedLabel(QLabel):
-    """One line that ends in … where there is no room; the tooltip has all of it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._full = ""
-        self.setTextFormat(Qt.TextFormat.PlainText)
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-
-    def show_text(self, text: str) -> None:
-        self._full = text
-        self.setToolTip(text)
-        self._elide()
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        self._elide()
-
-    def _elide(self) -> None:
-        self.setText(self.fontMetrics().elidedText(self._full, Qt.TextElideMode.ElideMiddle, self.width()))
 
 
 def summary(recipe: Recipe) -> str:

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QIcon, QPixmap
+from PySide6.QtGui import QIcon, QPixmap, QResizeEvent
 from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
     QHBoxLayout,
     QLabel,
     QScrollArea,
+    QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -24,7 +25,8 @@ from sfumato_desktop.actions import Actions
 from sfumato_desktop.named import named, push_button
 from sfumato_desktop.samples import Sample
 
-_COLUMNS = 3
+_ROOMY = 680
+"""From this width on, samples stand three in a row; below, two."""
 _RECENT = 4
 
 
@@ -47,7 +49,10 @@ class StartScreen(QScrollArea):
         inside.addLayout(_headline())
         inside.addWidget(self._drop_zone())
         inside.addWidget(_caption("Try a sample"))
-        inside.addLayout(self._sample_grid(samples))
+        self._samples = self._sample_buttons(samples)
+        self._grid = QGridLayout()
+        self._grid.setSpacing(8)
+        inside.addLayout(self._grid)
         self._recent_caption = _caption("Recent")
         inside.addWidget(self._recent_caption)
         self._recent = QVBoxLayout()
@@ -61,7 +66,7 @@ class StartScreen(QScrollArea):
         for edge in (0, 2):
             outside.setRowStretch(edge, 1)
             outside.setColumnStretch(edge, 1)
-        outside.setColumnStretch(1, 8)
+        outside.setColumnStretch(1, 100)
         self.setWidget(page)
         self.setWidgetResizable(True)
 
@@ -79,29 +84,34 @@ class StartScreen(QScrollArea):
         hint = QLabel("Drop a photo or a project anywhere in this window, or")
         row.addWidget(mark)
         row.addSpacing(6)
-        row.addWidget(hint)
-        row.addStretch(1)
+        hint.setWordWrap(True)
+        row.addWidget(hint, 1)
         row.addWidget(self._open)
         row.addWidget(self._paste)
         self.setFocusProxy(self._open)
         return self._drop
 
-    def _sample_grid(self, samples: Sequence[Sample]) -> QGridLayout:
-        grid = QGridLayout()
-        grid.setSpacing(8)
-        for number, sample in enumerate(samples):
-            button = named(
-                QToolButton(), "sample", sample.title, f"Opens with: {sample.source} → {sample.target}"
-            )
+    def _sample_buttons(self, samples: Sequence[Sample]) -> list[QToolButton]:
+        buttons = []
+        for sample in samples:
+            tip = f"Opens with: {sample.source} → {sample.target}"
+            button = named(QToolButton(), "sample", sample.title, tip)
             button.setText(textwrap.fill(sample.title, 18, initial_indent="  ", subsequent_indent="  "))
             button.setIcon(_thumbnail(sample.path))
             button.setIconSize(QSize(52, 52))
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-            button.setSizePolicy(button.sizePolicy().Policy.Expanding, button.sizePolicy().Policy.Fixed)
+            button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             button.clicked.connect(lambda _checked=False, chosen=sample: self.open_sample.emit(chosen))
-            grid.addWidget(button, number // _COLUMNS, number % _COLUMNS)
-            grid.setColumnStretch(number % _COLUMNS, 1)
-        return grid
+            buttons.append(button)
+        return buttons
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        columns = 3 if self.width() >= _ROOMY else 2
+        for number, button in enumerate(self._samples):
+            self._grid.addWidget(button, number // columns, number % columns)
+        for column in range(3):
+            self._grid.setColumnStretch(column, int(column < columns))
 
     def show_recent(self, paths: Sequence[Path]) -> None:
         """List files to open again."""

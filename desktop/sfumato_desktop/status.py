@@ -7,13 +7,13 @@ from typing import Any
 
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QColorSpace
-from PySide6.QtWidgets import QLabel, QSizePolicy, QStatusBar, QToolButton
+from PySide6.QtWidgets import QLabel, QStatusBar, QToolButton
 
 from sfumato.document.layers import Document
 from sfumato.events import InversionReport
 from sfumato_desktop import icons
 from sfumato_desktop.actions import Actions
-from sfumato_desktop.named import label, named
+from sfumato_desktop.named import ElidedLabel, label, named
 from sfumato_desktop.readout import Measurement
 
 LOOSE_BELOW = 25.0
@@ -33,11 +33,9 @@ class StatusBar(QStatusBar):
         self.outside = label(
             "", "status_outside", "Outside the mask", "Pixels changed where no mask allows it"
         )
-        self.inversion = label(
-            "", "status_inversion", "Inversion", "How well the inversion gives the photo back"
-        )
-        self.message = label("", "status_message", "Message", "What happened last")
-        self.message.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        about = "How well the inversion gives the photo back"
+        self.inversion = named(ElidedLabel(), "status_inversion", "Inversion", about)
+        self.message = named(ElidedLabel(), "status_message", "Message", "What happened last")
         self.device = label(device, "status_device", "Device", "What the network runs on")
         for widget in (self.zoom, self.picture, self.outside, self.inversion):
             self.addWidget(widget)
@@ -45,7 +43,7 @@ class StatusBar(QStatusBar):
         self.addPermanentWidget(self.device)
         self.addPermanentWidget(self._offline_badge(actions))
         self._clear = QTimer(self, singleShot=True, interval=_MESSAGE_TIME)
-        self._clear.timeout.connect(self.message.clear)
+        self._clear.timeout.connect(lambda: self.message.show_text(""))
 
     def _offline_badge(self, actions: Actions) -> QToolButton:
         badge = named(QToolButton(), "status_offline", "Offline", actions["offline"].toolTip())
@@ -58,8 +56,7 @@ class StatusBar(QStatusBar):
 
     def say(self, sentence: str) -> None:
         """Show a sentence for a while."""
-        self.message.setText(sentence)
-        self.message.setToolTip(sentence)
+        self.message.show_text(sentence)
         self._clear.start()
 
     def show_zoom(self, zoom: float | None) -> None:
@@ -67,8 +64,9 @@ class StatusBar(QStatusBar):
 
     def show_document(self, document: Document | None) -> None:
         if document is None:
-            for widget in (self.picture, self.outside, self.inversion):
-                widget.clear()
+            self.picture.clear()
+            self.outside.clear()
+            self.inversion.show_text("")
             return
         profile = QColorSpace.fromIccProfile(document.profile).description() if document.profile else "sRGB"
         self.picture.setText(f"{document.width} × {document.height} · {profile or 'own profile'} · 8-bit")
@@ -86,9 +84,9 @@ class StatusBar(QStatusBar):
         if "device" in provenance and "threads" in provenance:
             self.device.setText(device_text(provenance["device"], provenance["threads"]))
 
-    def show_inversion(self, report: InversionReport | None) -> None:
-        text, level = inversion_sentence(report)
-        self.inversion.setText(text)
+    def show_inversion(self, text: str, level: str) -> None:
+        """Say how far or how good the inversion is, as the edit panel does."""
+        self.inversion.show_text(text)
         _set_level(self.inversion, level)
 
 

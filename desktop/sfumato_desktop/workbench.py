@@ -35,6 +35,7 @@ class Workbench(QObject):
         self._layers, self._status = window.layers, window.status
         self.session: Session | None = None
         self.catalogue: Ready | None = None
+        self._inversion = inversion_sentence(None)
         self.filing = Filing(window, window.preferences)
         self.runs = Runs(window.jobs, self)
         self.readout = Readout(self)
@@ -94,6 +95,7 @@ class Workbench(QObject):
             "run": self._panel.run,
             "focus_prompt": self._focus_prompt,
             "stop": self.runs.stop,
+            "focus_canvas": canvas.setFocus,
             "fit": canvas.fit,
             "zoom_100": lambda: canvas.zoom_to(1),
             "zoom_200": lambda: canvas.zoom_to(2),
@@ -134,10 +136,10 @@ class Workbench(QObject):
             session.recipe_changed.connect(lambda: self._panel.set_recipe(session.document.recipe))
             self._panel.set_recipe(document.recipe)
             self._window.modes.document_opened(has_mask=document.mask is not None)
-            self._status.show_inversion(None)
             for note in document.notes:
                 self._status.say(note)
-        self._panel.set_inversion_status(*inversion_sentence(None))
+        self._inversion = inversion_sentence(None)
+        self._show_inversion(*self._inversion)
         self._tell_facts()
         self.session_changed.emit()
         self._follow_undo()
@@ -205,9 +207,14 @@ class Workbench(QObject):
     def _run_advanced(self, event: Advanced) -> None:
         self._panel.job_advanced(event)
         if event.stage.startswith("Invert"):
-            self._panel.set_inversion_status(f"Inverting {event.step}/{event.total}", "busy")
+            self._show_inversion(f"Inverting {event.step}/{event.total}", "busy")
+
+    def _show_inversion(self, text: str, level: str) -> None:
+        self._status.show_inversion(text if self.session else "", level)
+        self._panel.set_inversion_status(text, level)
 
     def _run_ended(self, sentence: str) -> None:
+        self._show_inversion(*self._inversion)
         self._canvas.set_preview(None)
         self._panel.job_ended(sentence)
         self._status.say(sentence)
@@ -218,8 +225,7 @@ class Workbench(QObject):
     def _run_finished(self, outcome: Outcome) -> None:
         self._status.show_machine(outcome.provenance)
         if outcome.inversion is not None:
-            self._status.show_inversion(outcome.inversion)
-            self._panel.set_inversion_status(*inversion_sentence(outcome.inversion))
+            self._inversion = inversion_sentence(outcome.inversion)
 
     # What the parts tell -----------------------------------------------------------------------
 

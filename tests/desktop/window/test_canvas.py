@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QImage, QWheelEvent
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from sfumato.document.commands import AddLayer, SetOpacity
@@ -152,6 +152,20 @@ def test_brackets_change_the_brush_and_only_while_the_canvas_has_the_keyboard(
         qtbot.keyClick(typed, key)
     assert (opened.canvas.tools.tool, brush.size) == ("hand", size)
     assert opened.panel.recipe().target.lower() == "b]"
+    qtbot.keyClick(typed, Qt.Key.Key_Escape)
+    assert opened.canvas.hasFocus()
+
+
+def test_ctrl_enter_runs_from_the_canvas_and_from_a_prompt(opened: MainWindow, qtbot: QtBot) -> None:
+    asked: list[QWidget | None] = []
+    opened.registry["run"].triggered.connect(lambda: asked.append(QApplication.focusWidget()))
+    opened.panel.focus_prompt()
+    for _ in range(2):
+        focused = QApplication.focusWidget()
+        qtbot.keyClick(focused, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+        assert asked.pop() is focused
+        opened.canvas.setFocus()
+    assert "\n" not in opened.panel.recipe().target
 
 
 def test_shift_drag_scrubs_size_and_hardness_and_paints_nothing(opened: MainWindow, qtbot: QtBot) -> None:
