@@ -23,11 +23,16 @@ GIGABYTE = 1024**3
 
 
 def _available_threads() -> int:
-    """Processors this process may use; OMP_NUM_THREADS, where it is set, speaks for the person."""
+    """All processors but one; OMP_NUM_THREADS, where it is set, speaks for the person.
+
+    Hundreds of small operations a step meet at OpenMP barriers: with every processor taken, anything else that
+    runs makes all of them wait, and an edit can take ten times as long.
+    """
     asked = os.environ.get("OMP_NUM_THREADS", "")
     if asked.isdecimal() and int(asked) > 0:
         return int(asked)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(count - 1, 1)
 
 
 class Settings(BaseModel):
