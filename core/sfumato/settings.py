@@ -25,8 +25,8 @@ GIGABYTE = 1024**3
 def _available_threads() -> int:
     """All processors but one; OMP_NUM_THREADS, where it is set, speaks for the person.
 
-    Hundreds of small operations a step meet at OpenMP barriers: with every processor taken, anything else that
-    runs makes all of them wait, and an edit can take ten times as long.
+    Hundreds of small operations a step meet at OpenMP barriers: with every processor taken, anything else
+    that runs makes all of them wait, and an edit can take ten times as long.
     """
     asked = os.environ.get("OMP_NUM_THREADS", "")
     if asked.isdecimal() and int(asked) > 0:
