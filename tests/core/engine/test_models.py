@@ -1,4 +1,4 @@
-"""Model folders are a stranger's: what is unsafe, incomplete or foreign is one sentence, and nothing is run."""
+"""Model folders are a stranger's: what is unsafe, incomplete or foreign is one sentence; nothing is run."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def rewritten(folder: Path, name: str, change_bytes: Callable[[bytes], bytes]) -
 @pytest.mark.parametrize("change_bytes", [lambda d: d[:1000], lambda d: b"", lambda d: b"\xff" * 8 + d[8:]])
 def test_damaged_weights_are_a_sentence(folder: Path, tmp_path: Path, change_bytes: Any) -> None:
     rewritten(folder, "unet/diffusion_pytorch_model.safetensors", change_bytes)
-    with pytest.raises(ModelError, match="unet.*cannot be read"):
+    with pytest.raises(ModelError, match=r"unet.*cannot be read"):
         load_all(folder, tmp_path)
 
 
@@ -223,7 +223,7 @@ def test_what_is_no_folder_is_a_sentence(tmp_path: Path, name: str, said: str) -
 
 
 def test_an_empty_folder_is_no_model(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no model_index.json"):
+    with pytest.raises(ModelError, match=r"no model_index\.json"):
         inspect(tmp_path)
 
 

@@ -129,7 +129,7 @@ def test_a_folder_that_is_gone_is_listed(tmp_path: Path) -> None:
 
 def test_an_unknown_name_is_answered_with_the_known_ones(plugin: Plugin) -> None:
     registry = load_plugins([plugin("good", register_editors=editors(editor()))])
-    with pytest.raises(MethodError, match="no editor 'nope'.*mine"):
+    with pytest.raises(MethodError, match=r"no editor 'nope'.*mine"):
         registry.info("editor", "nope")
 
 

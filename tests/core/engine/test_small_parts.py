@@ -118,7 +118,7 @@ def test_threads_follow_the_environment(home: Path, monkeypatch: pytest.MonkeyPa
 def test_nothing_light_imports_anything_heavy() -> None:
     program = """
 import json, sys
-import sfumato, sfumato.compose, sfumato.engine, sfumato.perform, sfumato.cli, sfumato.pairing, sfumato.plugins
+import sfumato, sfumato.compose, sfumato.engine, sfumato.cli, sfumato.files.openraster
 heavy = {"torch", "diffusers", "transformers", "safetensors", "accelerate", "PySide6", "rich"}
 print(json.dumps(sorted(heavy & sys.modules.keys())))
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from sfumato.diffusion.store import InversionStore
 MEGABYTE = 1024**2
 
 
-def inversion(seed: int = 0, **changes: object) -> Inversion:
+def inversion(seed: int = 0, **changes: Any) -> Inversion:
     generator = torch.Generator().manual_seed(seed)
     x0 = torch.randn(1, 4, 8, 8, generator=generator)
     values: dict = {
