@@ -49,7 +49,7 @@ class Dialog(QDialog):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(18, 16, 18, 14)
         layout.setSpacing(14)
-        layout.addLayout(self.body)
+        layout.addLayout(self.body, 1)
         layout.addWidget(self.buttons)
 
     def add_text(self, text: str, *, muted: bool = False) -> QLabel:
@@ -79,6 +79,7 @@ def show_error(parent: QWidget | None, error: SfumatoError) -> Dialog:
     for sentence in (error.kept, error.advice):
         if sentence:
             dialog.add_text(sentence, muted=True)
+    dialog.body.addStretch(1)
     copy = push_button("Copy details", "error_copy", "Copy everything known about this error")
     details = "".join(traceback.format_exception(error))
     copy.setAutoDefault(False)
@@ -141,7 +142,7 @@ def _fill_plugins(table: QTreeWidget, ready: Ready, failed: tuple[Broken, ...]) 
         for method in ready.methods:
             if method.kind == kind:
                 item = QTreeWidgetItem(group, [method.title, method.summary, method.origin])
-                item.setToolTip(1, method.paper or method.summary)
+                item.setToolTip(1, "\n".join(filter(None, (method.summary, method.paper))))
     models = _group(table, "Models")
     for model in ready.models:
         QTreeWidgetItem(models, [model.title, model.note or f"{model.size} px", ""])
@@ -164,7 +165,10 @@ def _table(name: str, accessible: str, titles: tuple[str, ...]) -> QTreeWidget:
     table.setRootIsDecorated(False)
     table.setSelectionMode(QTreeWidget.SelectionMode.NoSelection)
     named(table.header(), f"{name}_header", f"{accessible}: columns")
-    table.header().setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
+    for column in range(len(titles)):
+        table.header().setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
+    table.header().setStretchLastSection(False)
+    table.header().setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
     return table
 
 
@@ -181,6 +185,7 @@ def show_offline(parent: QWidget) -> Dialog:
     dialog.add_text(
         "To see for yourself, start it where there is no network at all:  unshare -rn sfumato", muted=True
     )
+    dialog.body.addStretch(1)
     dialog.open()
     return dialog
 
@@ -192,5 +197,6 @@ def show_about(parent: QWidget) -> Dialog:
     dialog.add_text(
         "An offline picture editor that changes what you ask for and nothing else. Apache-2.0.", muted=True
     )
+    dialog.body.addStretch(1)
     dialog.open()
     return dialog

@@ -25,8 +25,8 @@ from sfumato_desktop.actions import Actions
 from sfumato_desktop.named import named, push_button
 from sfumato_desktop.samples import Sample
 
-_ROOMY = 680
-"""From this width on, samples stand three in a row; below, two."""
+_ROOMY, _NARROW = 680, 500
+"""From these widths on, samples stand three and two in a row."""
 _RECENT = 4
 
 
@@ -107,7 +107,7 @@ class StartScreen(QScrollArea):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        columns = 3 if self.width() >= _ROOMY else 2
+        columns = 3 if self.width() >= _ROOMY else 2 if self.width() >= _NARROW else 1
         for number, button in enumerate(self._samples):
             self._grid.addWidget(button, number // columns, number % columns)
         for column in range(3):
@@ -121,7 +121,10 @@ class StartScreen(QScrollArea):
         self._recent_caption.setVisible(bool(paths))
         for path in paths[:_RECENT]:
             button = named(QToolButton(), "recent", f"Open {path.name}", str(path))
-            button.setText(f"{path.name}   —   {path.parent}")
+            metrics = button.fontMetrics()
+            name = metrics.elidedText(path.name, Qt.TextElideMode.ElideMiddle, 180)
+            folder = metrics.elidedText(str(path.parent), Qt.TextElideMode.ElideMiddle, 240)
+            button.setText(f"{name}   —   {folder}")
             button.setAutoRaise(True)
             button.clicked.connect(lambda _checked=False, chosen=path: self.open_path.emit(chosen))
             self._recent.addWidget(button, alignment=Qt.AlignmentFlag.AlignLeft)

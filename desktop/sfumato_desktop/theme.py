@@ -85,7 +85,7 @@ COLOURS: dict[str, Colours] = {
     ),
     "contrast": Colours(
         window="#000000",
-        panel="#000000",
+        panel="#1a1a1a",
         field="#000000",
         border="#ffffff",
         text="#ffffff",

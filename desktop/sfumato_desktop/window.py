@@ -79,6 +79,10 @@ class MainWindow(QMainWindow):
         self.default_layout()
         menus = self.registry.fill(self.menuBar())
         self._fill_window_menu(menus["Help"])
+        self._recent = QMenu("Open &recent", self)
+        self._recent.setObjectName("menu_recent")
+        self._recent.aboutToShow.connect(self._fill_recent_menu)
+        menus["File"].insertMenu(self.registry["new_from_clipboard"], self._recent)
         if (kept := self.preferences.layout()) is not None:
             self.restoreGeometry(kept[0])
             self.restoreState(kept[1])
@@ -98,6 +102,15 @@ class MainWindow(QMainWindow):
                 self.docks, [_EDIT_HEIGHT, self.height() - _EDIT_HEIGHT], Qt.Orientation.Vertical
             )
         self.resizeDocks(self.docks, [_DOCK_WIDTH, _DOCK_WIDTH], Qt.Orientation.Horizontal)
+
+    def _fill_recent_menu(self) -> None:
+        self._recent.clear()
+        for path in self.preferences.recent:
+            action = self._recent.addAction(path.name)
+            action.setToolTip(str(path))
+            action.triggered.connect(lambda _checked=False, chosen=path: self.workbench.filing.open(chosen))
+        if self._recent.isEmpty():
+            self._recent.addAction("Nothing yet").setEnabled(False)
 
     def _fill_window_menu(self, before: QMenu) -> None:
         menu = QMenu("&Window", self)

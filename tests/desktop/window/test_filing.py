@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication
-from PySide6.QtWidgets import QFileDialog, QMessageBox
+from PySide6.QtWidgets import QAbstractButton, QFileDialog, QMenu, QMessageBox
 
 from sfumato.document.commands import SetVisible
 from sfumato.document.compositor import flatten
@@ -43,6 +43,24 @@ def test_a_picture_opens_fitted_with_its_pixels(window: MainWindow, photo: Path,
     assert "photo.png" in window.windowTitle()
     assert window.status.picture.text().startswith("128 × 96 · ")
     assert window.preferences.recent == [photo]
+
+
+def test_recent_files_are_offered_in_the_menu_and_on_the_start_screen(
+    window: MainWindow, photo: Path
+) -> None:
+    window.workbench.filing.open(photo)
+    window.registry["close"].trigger()
+    recent = window.findChild(QMenu, "menu_recent")
+    assert recent is not None
+    recent.aboutToShow.emit()
+    recent.actions()[0].trigger()
+    assert window.workbench.session is not None
+    window.registry["close"].trigger()
+    button = window.start.findChild(QAbstractButton, "recent")
+    assert button is not None
+    assert photo.name in button.text()
+    button.click()
+    assert window.workbench.session is not None
 
 
 def test_a_file_that_cannot_be_opened_is_a_dialog_and_the_open_picture_stays(
