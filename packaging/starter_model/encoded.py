@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from numpy.typing import NDArray
 
+from sfumato.errors import SfumatoError
 from starter_model.artwork import Sprites
 from starter_model.render import render
 from starter_model.state import write_whole
@@ -78,11 +80,18 @@ def prepare_encoded(
     wanted = [batch for batch in batches if not batch.file.exists()]
     if not wanted:
         return
-    done = 0
-    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
-        for count in pool.map(encoder, wanted):
-            done += count
-            say(f"diffusion: encoded {done:,} of {sum(batch.count for batch in wanted):,} pictures")
+    done, total = 0, sum(batch.count for batch in wanted)
+    try:
+        with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
+            for count in pool.map(encoder, wanted):
+                done += count
+                say(f"diffusion: encoded {done:,} of {total:,} pictures")
+    except BrokenProcessPool as error:
+        raise SfumatoError(
+            "A worker was killed while pictures were encoded.",
+            kept=f"{done:,} of {total:,} pictures are kept.",
+            advice="Run the same command again; it goes on from there.",
+        ) from error
 
 
 def read_scene(row: dict[str, object]) -> Scene:

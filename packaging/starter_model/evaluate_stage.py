@@ -15,9 +15,16 @@ from starter_model.diffusion_stage import diffusion_run, frozen_vae
 from starter_model.encoded import Encoded
 from starter_model.export import assemble, card, hashes
 from starter_model.judge import Judge, JudgeTask
-from starter_model.measures import Bench, measure_inversion, measure_prompts, measure_speed, measure_vae
+from starter_model.measures import (
+    Bench,
+    measure_inversion,
+    measure_prompts,
+    measure_sizes,
+    measure_speed,
+    measure_vae,
+)
 from starter_model.render import render
-from starter_model.sampling import Parts, paint_prompts, to_pictures
+from starter_model.sampling import Parts, to_pictures
 from starter_model.sheets import write_sheet
 from starter_model.sources import chosen
 from starter_model.spoiled import Examples, held_out_scenes, spoiled_pictures
@@ -87,31 +94,33 @@ def train_judge(
     return task.model, {f"judge_{name}": value for name, value in found.items()}
 
 
-def evaluate(folder: Path, settings: Settings, seconds: float) -> dict[str, float]:
-    """Measure STATE/export (made anew) into STATE/evaluate: report.json and the sheets."""
-    parts = Parts.load(export_model(folder, settings))
-    judge, report = train_judge(folder, settings, parts, seconds)
-    bench = Bench(
-        parts, judge.eval(), Sprites.load(folder / "data"), tuple(chosen(settings)), settings.evaluation
-    )
+def measure(bench: Bench, folder: Path, *, photographs: bool, sides: tuple[int, ...]) -> dict[str, float]:
+    """Every figure of the card; the sheets go to STATE/evaluate."""
     place = folder / "evaluate"
-    report |= measure_vae(bench, photographs=bool(settings.vae.photographs))
+    report = measure_vae(bench, photographs=photographs)
     figures, pictures, prompts = measure_prompts(bench)
     write_sheet(place / "grid.png", pictures, prompts)
     inversion, strip = measure_inversion(bench)
     write_sheet(place / "inversion.png", strip, columns=len(strip) // 3)
     swapped = [word for pair in zip(*SWAPS, strict=True) for word in pair]
-    seeds = [*range(len(SWAPS)), *range(len(SWAPS))]
-    own = settings.evaluation
-    made = paint_prompts(parts, swapped, seeds, steps=own.steps, guidance=own.guidance)
-    write_sheet(place / "word_swap.png", made, swapped, columns=len(SWAPS))
+    write_sheet(
+        place / "word_swap.png", bench.paint(swapped, [*range(len(SWAPS))] * 2), swapped, columns=len(SWAPS)
+    )
     edits, strip = measure_swaps(bench, folder / "export", place / "store")
     write_sheet(place / "edits.png", strip, columns=len(strip) // 3)
-    report |= edits
-    report |= figures | inversion | measure_speed(bench)
-    report["megabytes"] = (
-        sum(file.stat().st_size for file in (folder / "export").rglob("*.safetensors")) / 1e6
-    )
+    return report | figures | inversion | edits | measure_sizes(bench, sides) | measure_speed(bench)
+
+
+def evaluate(folder: Path, settings: Settings, seconds: float) -> dict[str, float]:
+    """Measure STATE/export (made anew) into STATE/evaluate: report.json and the sheets."""
+    model, place = export_model(folder, settings), folder / "evaluate"
+    parts = Parts.load(model)
+    judge, report = train_judge(folder, settings, parts, seconds)
+    sprites, words = Sprites.load(folder / "data"), tuple(chosen(settings))
+    bench = Bench(parts, judge.eval(), sprites, words, settings.evaluation)
+    sides = settings.diffusion.sizes[1:]
+    report |= measure(bench, folder, photographs=bool(settings.vae.photographs), sides=sides)
+    report["megabytes"] = sum(file.stat().st_size for file in model.rglob("*.safetensors")) / 1e6
     report = {name: round(float(value), 4) for name, value in report.items()}
     write_whole(place / "report.json", (json.dumps(report, indent=1) + "\n").encode())
     export_model(folder, settings)

@@ -73,6 +73,7 @@ GOALS = {
     "one_colours": ("one object: right colour", 0.95),
     "one_background": ("one object: right background", 0.97),
     "two_objects": ("two objects: both right", 0.85),
+    "swap_right": ("one-word changes: new attribute right", 0.85),
     "one_edges": ("gradient energy against VAE round trips", 0.8),
 }
 

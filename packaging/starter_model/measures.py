@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from starter_model.artwork import Sprites
 from starter_model.captions import prompt
@@ -40,6 +42,11 @@ class Bench:
         """The true pictures of scenes."""
         return np.stack([render(scene, self.sprites, side).pixels for scene in scenes])
 
+    def paint(self, prompts: Sequence[str], seeds: Sequence[int], side: int = 128) -> Pixels:
+        """Pictures of prompts, with the settings' steps and guidance."""
+        own = self.settings
+        return paint_prompts(self.parts, prompts, seeds, steps=own.steps, guidance=own.guidance, side=side)
+
 
 def measure_vae(bench: Bench, *, photographs: bool = True) -> dict[str, float]:
     """Round trips of held-out composites at 128 and 256 pixels, and of unseen photographs."""
@@ -65,9 +72,7 @@ def measure_prompts(bench: Bench) -> tuple[dict[str, float], Pixels, list[str]]:
     for name, count, pairs in (("one", settings.prompts, 0.0), ("two", settings.prompts // 2, 1.0)):
         scenes = bench.scenes(count, pairs, 42)
         prompts = [prompt(scene) for scene in scenes]
-        made = paint_prompts(
-            bench.parts, prompts, list(range(count)), steps=settings.steps, guidance=settings.guidance
-        )
+        made = bench.paint(prompts, range(count))
         result = score(read(bench.judge, made), scenes)
         sharp = edge_energy(made) / edge_energy(round_trip(bench.parts.vae, bench.renders(scenes)))
         found |= {
@@ -79,6 +84,18 @@ def measure_prompts(bench: Bench) -> tuple[dict[str, float], Pixels, list[str]]:
         kept.append(made[:32])
         said.extend(prompts[:32])
     return found, np.concatenate(kept), said
+
+
+def measure_sizes(bench: Bench, sides: tuple[int, ...] = (192, 256)) -> dict[str, float]:
+    """Right objects of one-object pictures at sizes the model saw little of, judged at 128 pixels."""
+    scenes = bench.scenes(max(1, bench.settings.prompts // 8), 0.0, 47)
+    prompts, found = [prompt(scene) for scene in scenes], {}
+    for side in sides:
+        made = bench.paint(prompts, range(len(prompts)), side)
+        small = [Image.fromarray(picture).resize((128, 128), Image.Resampling.BOX) for picture in made]
+        readings = read(bench.judge, np.stack([np.asarray(picture) for picture in small]))
+        found[f"objects_at_{side}"] = score(readings, scenes).objects
+    return found
 
 
 def measure_inversion(bench: Bench) -> tuple[dict[str, float], Pixels]:
@@ -105,7 +122,7 @@ def measure_speed(bench: Bench) -> dict[str, float]:
         taken = []
         for seed in range(3):
             begun = time.perf_counter()
-            paint_prompts(bench.parts, ["a red apple"], [seed], steps=bench.settings.steps, guidance=4.0)
+            bench.paint(["a red apple"], [seed])
             taken.append(time.perf_counter() - begun)
     finally:
         torch.set_num_threads(threads)

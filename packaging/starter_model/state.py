@@ -14,6 +14,16 @@ from torch import Tensor
 from sfumato.errors import StorageError
 
 
+def shortage(path: Path, error: OSError) -> StorageError:
+    """What to say when a file cannot be written."""
+    reason = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
+    return StorageError(
+        f"{path.name} could not be written to {path.parent}: {reason}.",
+        kept="What was saved there before is untouched.",
+        advice="Free some space and run the same command again; it goes on from there.",
+    )
+
+
 def write_whole(path: Path, content: bytes | memoryview) -> None:
     """Write beside `path`, then rename over it; StorageError where the disk is full or read-only."""
     part = path.with_name(path.name + ".part")
@@ -26,12 +36,16 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        reason = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
-        raise StorageError(
-            f"{path.name} could not be written to {path.parent}: {reason}.",
-            kept="What was saved there before is untouched.",
-            advice="Free some space and run the same command again; it goes on from there.",
-        ) from error
+        raise shortage(path, error) from error
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a log; StorageError as `write_whole`."""
+    try:
+        with path.open("a") as file:
+            file.write(line + "\n")
+    except OSError as error:
+        raise shortage(path, error) from error
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, str] | None = None) -> None:

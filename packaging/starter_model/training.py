@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sfumato.errors import InputError
 from starter_model.config import WorkerSettings
 from starter_model.shared import Barrier, Weights, adamw, average_gradients, slices
-from starter_model.state import read_tensors, write_tensors
+from starter_model.state import append_line, read_tensors, write_tensors
 
 CLIP = 1.0  # gradient norm
 LONGEST_STEP = 20.0  # seconds; anything longer was a pause (SIGSTOP) and is not counted as work
@@ -134,8 +134,7 @@ class Run:
             self.use(self.weights.flat)
         clock = self.recorded()
         row = {"step": clock.step, "views": clock.views, "minutes": round(clock.seconds / 60, 1), **found}
-        with (self.folder / "log.jsonl").open("a") as log:
-            log.write(json.dumps(row) + "\n")
+        append_line(self.folder / "log.jsonl", json.dumps(row))
         print(json.dumps(row), flush=True)
         return found
 
