@@ -58,6 +58,7 @@ ACTIONS: tuple[Spec | None, ...] = (
         tip="Write a PNG, JPEG, WebP or TIFF with the recipe inside",
         icon="export",
     ),
+    _doc("load_recipe", FILE, "Load &recipe…", tip="Take the prompts and settings of an exported file"),
     SEPARATOR,
     _doc("close", FILE, "&Close picture", "Ctrl+W", tip="Close the picture", icon="close"),
     _app("quit", FILE, "&Quit", "Ctrl+Q", tip="Leave Sfumato"),

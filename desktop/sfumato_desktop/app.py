@@ -28,7 +28,10 @@ SELF_TEST = "--self-test"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Open the window, with the files named on the command line; returns the exit code."""
+    """Open the window, with the files named on the command line; returns the exit code.
+
+    `--self-test` opens it, lets it paint, and closes it again without an engine.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     application = make_application(arguments)
     window = make_window(compose.chosen())
@@ -40,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         window.workbench.filing.open(path)
     if SELF_TEST in arguments:
         window.jobs.ready.connect(window.close)
-    QTimer.singleShot(0, window.jobs.start)  # torch is imported there, once the window has been painted
+    # The engine imports torch: only once the window has been painted.
+    QTimer.singleShot(0, window.close if "--self-test" in arguments else window.jobs.start)
     return application.exec()
 
 

@@ -10,12 +10,13 @@ from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 
-from sfumato.document.commands import AddLayer
+from sfumato.document.commands import AddLayer, SetRecipe
 from sfumato.document.compositor import flatten
 from sfumato.document.layers import Document, Layer
-from sfumato.errors import SfumatoError, StorageError
-from sfumato.files.images import export_image, open_image, open_mask
+from sfumato.errors import InputError, SfumatoError, StorageError
+from sfumato.files.images import export_image, open_image, open_mask, read_recipe
 from sfumato.files.openraster import open_project, save_project
+from sfumato.files.recipe import load_recipe
 from sfumato.method import Recipe
 from sfumato_desktop import dialogs, images
 from sfumato_desktop.export_dialog import ExportDialog
@@ -28,6 +29,7 @@ PROJECT = ".ora"
 _OPEN_FILTER = (
     f"Pictures and projects (*{PROJECT} {' '.join(f'*.{ending}' for ending in PICTURES)});;All files (*)"
 )
+_RECIPE_FILTER = f"Recipes and pictures (*.json {' '.join(f'*.{ending}' for ending in PICTURES)})"
 
 
 class Filing(QObject):
@@ -69,6 +71,22 @@ class Filing(QObject):
             if sample.mask is not None:
                 document.mask = open_mask(sample.mask, (document.width, document.height))
             self.opened.emit(Session(document))
+
+    def ask_and_load_recipe(self, session: Session) -> None:
+        """Take the recipe of a recipe file, or of a picture that Sfumato exported, into the edit panel."""
+        chosen, _filter = QFileDialog.getOpenFileName(
+            self._window, "Load recipe", self._preferences.last_folder, _RECIPE_FILTER
+        )
+        if not chosen:
+            return
+        path = Path(chosen)
+        with self._told("The edit panel is as it was."):
+            saved = load_recipe(path) if path.suffix.lower() == ".json" else read_recipe(path)
+            if saved is None:
+                raise InputError(
+                    f"{path.name} has no recipe inside.", advice="Choose a file Sfumato exported."
+                )
+            session.run(SetRecipe(saved.recipe, "Load recipe"))
 
     def from_clipboard(self) -> None:
         """Open the copied picture as a new document."""

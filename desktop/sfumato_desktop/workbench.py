@@ -81,6 +81,7 @@ class Workbench(QObject):
             "save": lambda: self.session and files.save(self.session),
             "save_as": lambda: self.session and files.save_as(self.session),
             "export": lambda: self.session and files.export(self.session),
+            "load_recipe": lambda: self.session and files.ask_and_load_recipe(self.session),
             "copy": lambda: self.session and files.copy(self.session),
             "close": lambda: files.may_close(self.session) and self._show_session(None),
             "quit": window.close,

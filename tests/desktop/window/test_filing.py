@@ -11,9 +11,10 @@ from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication
 from PySide6.QtWidgets import QAbstractButton, QFileDialog, QMenu, QMessageBox
 
-from sfumato.document.commands import SetVisible
+from sfumato.document.commands import AddLayer, SetVisible
 from sfumato.document.compositor import flatten
-from sfumato.files.images import read_recipe
+from sfumato.document.layers import EditInfo, Layer
+from sfumato.files.images import export_image, read_recipe
 from sfumato.method import Recipe
 from sfumato_desktop import images
 from sfumato_desktop.dialogs import Dialog
@@ -195,6 +196,21 @@ def test_export_writes_the_flattened_pixels(
     written = np.asarray(Image.open(tmp_path / f"out{suffix}").convert("RGBA"))
     assert np.array_equal(written, pixels)
     assert read_recipe(tmp_path / f"out{suffix}") is None, "nothing was edited, so there is no recipe"
+
+
+def test_a_recipe_comes_back_from_an_exported_picture_and_can_be_undone(
+    opened: MainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = opened.workbench.session
+    assert session is not None
+    pixels, recipe = np.full((8, 8, 4), 255, np.uint8), Recipe(source="a cat", target="a dog", seed=5)
+    session.run(AddLayer(Layer("edit", pixels, edit=EditInfo(recipe, None, {}, (pixels,), 0, ""))))
+    export_image(session.document, tmp_path / "out.png")
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(tmp_path / "out.png"), ""))
+    opened.registry["load_recipe"].trigger()
+    assert (opened.panel.recipe().target, opened.panel.recipe().seed) == ("a dog", 5)
+    opened.registry["undo"].trigger()
+    assert opened.panel.recipe().target == ""
 
 
 def test_a_sample_brings_its_prompts_and_mask(window: MainWindow, tmp_path: Path, photo: Path) -> None:

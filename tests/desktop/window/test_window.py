@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
 from itertools import product
+from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QObject, QSettings, Qt
@@ -242,7 +244,17 @@ def _texts(view: QAbstractItemView) -> set[str]:
     return found
 
 
-def test_the_window_is_up_before_torch_and_nothing_of_ours_imports_it() -> None:
+def test_the_self_test_opens_and_closes_the_window(tmp_path: Path) -> None:
+    env = {**os.environ, "SFUMATO_HOME": str(tmp_path)}
+    program = "import sys; from sfumato_desktop.app import main; sys.exit(main(['--self-test']))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=100, env=env
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_window_is_up_before_torch_and_nothing_of_ours_imports_it(tmp_path: Path) -> None:
+    env = {**os.environ, "SFUMATO_HOME": str(tmp_path)}
     program = """
 import sys
 from sfumato import compose
@@ -256,5 +268,7 @@ heavy = {"torch", "diffusers", "transformers"} & set(sys.modules)
 assert not heavy, heavy
 window.close()
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=100, env=env
+    )
     assert done.returncode == 0, done.stderr
