@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from PySide6.QtCore import QModelIndex, QPoint, Qt
-from PySide6.QtWidgets import QAbstractButton, QSlider
+from PySide6.QtWidgets import QAbstractButton, QLineEdit, QSlider
 from pytestqt.qtbot import QtBot
 
 from sfumato.document.commands import AddLayer
@@ -60,6 +60,7 @@ def test_the_opacity_slider_changes_the_selected_layer_as_one_step(stacked: Main
     session = stacked.canvas.open_session
     steps = session.undo_stack.count()
     slider = stacked.layers.findChild(QSlider, "layer_opacity")
+    assert slider is not None
     for value in (90, 60, 30):
         slider.setValue(value)
     assert session.document.layers[2].opacity == 0.3
@@ -138,5 +139,5 @@ def test_the_row_editor_is_named(stacked: MainWindow, make_window: Callable[[], 
     delegate = stacked.layers.list.itemDelegate()
     assert isinstance(delegate, LayersDelegate)
     stacked.registry["layer_rename"].trigger()
-    editor = stacked.layers.list.findChild(object, "layer_name")
+    editor = stacked.layers.list.findChild(QLineEdit, "layer_name")
     assert editor is not None

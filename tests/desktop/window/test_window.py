@@ -227,6 +227,7 @@ def test_the_plugin_dialog_lists_methods_with_their_origin_and_what_broke(window
     dialog = window.findChild(QDialog, "plugins")
     assert dialog is not None
     table = dialog.findChild(QAbstractItemView, "plugin_table")
+    assert table is not None
     texts = _texts(table)
     assert {"Prompt-to-Prompt", "sfumato 0.1", "nice-plugin", "It needs a library that is missing."} <= texts
     assert "nice-plugin" in window.status.message.text()
