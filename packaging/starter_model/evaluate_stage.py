@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from sfumato.errors import InputError
 from starter_model.artwork import Sprites
+from starter_model.card import card
 from starter_model.config import Settings
 from starter_model.diffusion import Painter
 from starter_model.diffusion_stage import diffusion_run, frozen_vae
 from starter_model.encoded import Encoded
-from starter_model.export import assemble, card, hashes
+from starter_model.export import assemble, hashes
 from starter_model.judge import Judge, JudgeTask
 from starter_model.measures import (
     Bench,
@@ -47,6 +49,8 @@ def export_model(folder: Path, settings: Settings, out: Path | None = None) -> P
     """The averaged weights as a pipeline folder with card and notice, by default STATE/export."""
     out = out or folder / "export"
     run = diffusion_run(folder, settings, "cpu", {})
+    if not run.resumed:
+        raise InputError("No denoiser has been trained yet.", advice="Run: python -m starter_model diffusion")
     run.use(run.weights.average)
     painter = run.task.model
     assert isinstance(painter, Painter)
@@ -58,10 +62,13 @@ def export_model(folder: Path, settings: Settings, out: Path | None = None) -> P
     }
     report = folder / "evaluate" / "report.json"
     figures = json.loads(report.read_text()) if report.exists() else {}
-    write_whole(
-        out / "training.json", (json.dumps({"views": run.clock.views, **history}, indent=1) + "\n").encode()
-    )
-    write_whole(out / "MODEL_CARD.md", card(figures, history, hashes(out)).encode())
+    sheets = sorted((folder / "evaluate").glob("*.png"))
+    for sheet in sheets:
+        write_whole(out / "samples" / sheet.name, sheet.read_bytes())
+    note = {"views": run.clock.views, **history}
+    write_whole(out / "training.json", (json.dumps(note, indent=1) + "\n").encode())
+    text = card(figures, history, hashes(out), [sheet.name for sheet in sheets])
+    write_whole(out / "MODEL_CARD.md", text.encode())
     return out
 
 

@@ -8,13 +8,10 @@ import shutil
 from pathlib import Path
 
 from sfumato.errors import InputError
-from starter_model.concepts import concepts
 from starter_model.config import DiffusionSettings
 from starter_model.diffusion import Painter, schedule
-from starter_model.recolour import COLOURS
 from starter_model.state import write_whole
 from starter_model.vocabulary import write_tokenizer
-from starter_model.world import PLACES_OUTSIDE, PLAIN
 
 LARGEST = 60_000_000  # bytes
 INDEX = {
@@ -64,48 +61,3 @@ def hashes(folder: Path) -> dict[str, str]:
         str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
         for file in sorted(folder.rglob("*.safetensors"))
     }
-
-
-GOALS = {
-    "vae_held_out_db": ("VAE round trip, held-out composites (dB)", 31.0),
-    "vae_photographs_db": ("VAE round trip, photographs it never saw (dB)", 24.0),
-    "one_objects": ("one object: right object", 0.97),
-    "one_colours": ("one object: right colour", 0.95),
-    "one_background": ("one object: right background", 0.97),
-    "two_objects": ("two objects: both right", 0.85),
-    "swap_right": ("one-word changes: new attribute right", 0.85),
-    "one_edges": ("gradient energy against VAE round trips", 0.8),
-}
-
-
-def card(report: dict[str, float], history: dict[str, dict[str, float]], weights: dict[str, str]) -> str:
-    """The model card: what it knows, how it was measured, what it was trained on."""
-    things = ", ".join(concepts())
-    recoloured = ", ".join(word for word, concept in concepts().items() if concept.natural)
-    lines = [
-        "# The starter model",
-        "",
-        "Trained from nothing by the recipe in `packaging/starter_model`.",
-        "",
-    ]
-    lines += ["## What it knows", "", f"- {len(concepts())} objects: {things}"]
-    lines += [f"- colours {', '.join(COLOURS)}, for: {recoloured}"]
-    lines += [f'- backgrounds: {", ".join(PLAIN)} ("on a red background"), {", ".join(PLACES_OUTSIDE)}']
-    lines += ['- two objects: "a cat and a ball", "a cat on a bicycle", "a cat behind a ball"', ""]
-    lines += ["## How good it is", "", "| measure | goal | reached |", "|---|---|---|"]
-    for key, (name, goal) in GOALS.items():
-        if key in report:
-            lines.append(f"| {name} | {goal:g} | {report[key]:.3g} |")
-    lines += ["", *(f"- {key}: {value:.4g}" for key, value in report.items() if key not in GOALS), ""]
-    lines += ["## How it was trained", ""]
-    lines += [
-        f"- {part}: {row['views']:,.0f} views, {row['minutes']:.0f} minutes" for part, row in history.items()
-    ]
-    lines += [
-        "",
-        "## Weights (SHA-256)",
-        "",
-        *(f"- `{name}`: `{value}`" for name, value in weights.items()),
-        "",
-    ]
-    return "\n".join(lines)

@@ -10,6 +10,7 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.autoencoders.vae import DecoderOutput, DiagonalGaussianDistribution
 from diffusers.models.modeling_outputs import AutoencoderKLOutput
+from diffusers.models.resnet import ResnetBlock2D
 from numpy.typing import NDArray
 from PIL import Image
 from torch import FloatTensor, Tensor, nn
@@ -25,7 +26,7 @@ SCALE = 0.18215  # Stable Diffusion's own, so that code which knows no other wor
 
 
 def build(settings: VaeSettings) -> AutoencoderKL:
-    """An untrained autoencoder; its posterior starts narrow, or the first steps are lost to noise."""
+    """An untrained autoencoder, its posterior narrow, or the first steps are lost to noise."""
     levels = len(settings.widths)
     shape: dict[str, Any] = {
         "down_block_types": ("DownEncoderBlock2D",) * levels,
@@ -41,6 +42,10 @@ def build(settings: VaeSettings) -> AutoencoderKL:
     model = AutoencoderKL(**shape)
     quant, _ = latent_convolutions(model)
     with torch.no_grad():
+        for block in model.modules():
+            if isinstance(block, ResnetBlock2D):  # residual blocks start as identities
+                block.conv2.weight.zero_()
+                cast(Tensor, block.conv2.bias).zero_()
         cast(Tensor, quant.bias)[settings.latent_channels :] = -6.0  # log-variance: sigma 0.05
         quant.weight[settings.latent_channels :] *= 0.1
     return model

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
+from sfumato.errors import InputError
 from starter_model.config import Settings
 from starter_model.sources import source
 from starter_model.supervision import train
@@ -48,6 +49,8 @@ def averaged_vae(folder: Path, settings: Settings) -> tuple[VaeTask, Run]:
     """The trained autoencoder with its averaged weights."""
     task = VaeTask(settings.vae, source(folder, settings), 1, photographs=bool(settings.vae.photographs))
     run = Run(task, folder / "vae", settings.workers, seed=settings.seed)
+    if not run.resumed:
+        raise InputError("No autoencoder has been trained yet.", advice="Run: python -m starter_model vae")
     run.use(run.weights.average)
     return task, run
 

@@ -9,10 +9,13 @@ import torch
 from starter_model import diffusion_stage, vae_stage
 from starter_model.config import Settings
 from starter_model.diffusion_stage import train_diffusion
-from starter_model.evaluate_stage import evaluate
+from starter_model.evaluate_stage import evaluate, export_model
+from starter_model.export import hashes
 from starter_model.sampling import Parts, denoise, invert, paint_prompts, seeded_noise
 from starter_model.state import read_tensors
 from starter_model.vae_stage import freeze_vae, train_vae
+
+from sfumato.errors import InputError
 
 pytestmark = [pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"), pytest.mark.timeout(600)]
 
@@ -50,8 +53,9 @@ def test_the_export_is_a_pipeline_folder_in_half_precision(trained: Path) -> Non
         assert {tensor.dtype for tensor in read_tensors(file)[0].values()} == {torch.float16}
     assert "MIT" in (folder / "NOTICE").read_text()
     card = (folder / "MODEL_CARD.md").read_text()
-    assert "VAE round trip" in card
-    assert "SHA-256" in card
+    assert "| VAE round trip, held-out composites, dB | at least 31 |" in card
+    assert (folder / "samples" / "grid.png").exists()
+    assert hashes(folder)["unet/diffusion_pytorch_model.safetensors"] in card
 
 
 def test_the_report_holds_every_figure_of_the_card(trained: Path) -> None:
@@ -99,3 +103,14 @@ def test_a_second_run_finds_nothing_left_to_do(
     train_diffusion(trained, tiny, 60, "cpu")
     assert (trained / "diffusion" / "state.safetensors").read_bytes() == before
     assert "encoded" not in capsys.readouterr().out
+
+
+def test_nothing_untrained_is_frozen_or_exported(
+    tmp_path: Path, state: Path, trained: Path, tiny: Settings
+) -> None:
+    (tmp_path / "data").symlink_to(state / "data")
+    with pytest.raises(InputError, match="No autoencoder"):
+        freeze_vae(tmp_path, tiny, None)
+    (tmp_path / "vae").symlink_to(state / "vae")
+    with pytest.raises(InputError, match="No denoiser"):
+        export_model(tmp_path, tiny)
