@@ -142,12 +142,12 @@ def develop(order: Order, scene: Scene, edit: Edit, model: Model) -> Generator[i
                 kept="Your picture is unchanged.",
                 advice="Try a lower guidance, or full precision (fp32).",
             )
-        patches.append(_patch(order.job, scene, _held(scene, edit, to_picture(decoded))))
+        patches.append(_patch(order.job, scene, held(scene, edit, to_picture(decoded))))
         yield number + 1
     return patches
 
 
-def _held(scene: Scene, edit: Edit, edited: Floats) -> Floats:
+def held(scene: Scene, edit: Edit, edited: Floats) -> Floats:
     """Outside the area a method chose for itself, what it made counts for nothing."""
     if edit.mask is None or scene.seen is None or scene.round_trip is None:
         return edited
