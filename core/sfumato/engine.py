@@ -28,7 +28,7 @@ _SHORT_TURNS = 0.0005
 """Seconds a thread keeps the interpreter while torch is imported, so that the window keeps answering."""
 
 
-class _Cancelled(Exception):  # noqa: N818 - a request that was honoured, not an error
+class _Cancelled(Exception):
     """The running job was asked to stop."""
 
 

@@ -48,7 +48,7 @@ class Started:
 
 @dataclass(frozen=True, eq=False)
 class Advanced:
-    """`preview` (h, w, 3) uint8 only if someone looks; `box` = its (left, top, right, bottom) in the document."""
+    """`preview` (h, w, 3) uint8 only if someone looks; `box` = where in the document it belongs."""
 
     job: str
     stage: str

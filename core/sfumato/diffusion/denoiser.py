@@ -15,7 +15,7 @@ from sfumato.diffusion.text import Text
 from sfumato.errors import MethodError
 
 
-class Stopped(Exception):  # noqa: N818 - a request that was honoured, not an error
+class Stopped(Exception):
     """Raised inside the network when a stop was asked for."""
 
 
