@@ -132,6 +132,12 @@ def test_weights_of_another_shape_are_not_taken(tmp_path: Path) -> None:
     assert warm_start(run(tmp_path, Line(400)), {"": file}, note) == 0
 
 
+def test_a_damaged_state_is_named(tmp_path: Path) -> None:
+    (tmp_path / "state.safetensors").write_bytes(b"\x10" * 40)
+    with pytest.raises(InputError, match="damaged"):
+        run(tmp_path, Line(400))
+
+
 def test_a_state_of_another_shape_is_refused(tmp_path: Path) -> None:
     write_tensors(tmp_path / "state.safetensors", {"flat": torch.zeros(5)}, {})
     with pytest.raises(InputError, match="another shape"):
