@@ -37,8 +37,8 @@ def explain(error: BaseException, job: Job) -> SfumatoError:
             kept=KEPT,
             advice="Please report it with the details.",
         )
+        told.details = details
     told.__cause__ = error
-    told.details = details
     return told
 
 

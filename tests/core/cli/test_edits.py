@@ -224,6 +224,17 @@ def test_an_interrupt_is_130_and_leaves_nothing(edit: Run, monkeypatch: pytest.M
     assert not Path("out.png").exists()
 
 
+def test_memory_that_runs_out_is_one_sentence(edit: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def allocate(*_: Any) -> Any:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes.")
+
+    monkeypatch.setattr("sfumato.perform.stage", allocate)
+    result = edit()
+    assert result.exit_code == 1
+    assert "not enough memory" in sentence(result)
+    assert not Path("out.png").exists()
+
+
 def test_a_bug_is_admitted_with_its_traceback(edit: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sfumato.perform.stage", lambda *_: 1 / 0)
     result = edit()
