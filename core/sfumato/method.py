@@ -105,6 +105,8 @@ class Job:
     """ICC profile of `image`; None means sRGB."""
     mask: Mask | None = None
     control_images: Mapping[str, Pixels] = field(default_factory=dict)
+    near: tuple[int, int, int, int] | None = None
+    """The box of an earlier edit of this picture, to be worked on again if the mask still lies inside it."""
     id: str = field(default_factory=_new_id)
 
 

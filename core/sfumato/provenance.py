@@ -92,3 +92,11 @@ def _version(distribution: str) -> str:
         return version(distribution)
     except PackageNotFoundError:
         return "unknown"
+
+
+def box_of(made: dict[str, Any]) -> tuple[int, int, int, int] | None:
+    """The box a run worked on, by its provenance; None if it does not say, or says nonsense."""
+    match made.get("region"):
+        case {"box": [int(left), int(top), int(right), int(bottom)]}:
+            return left, top, right, bottom
+    return None

@@ -91,7 +91,8 @@ def stage(order: Order, model: Model) -> Scene:
 def _region(job: Job, model: Model) -> Region:
     if job.image is not None:
         height, width = job.image.shape[:2]
-        return choose_region((width, height), job.mask, native=model.info.size, multiple=model.info.multiple)
+        native, multiple = model.info.size, model.info.multiple
+        return choose_region((width, height), job.mask, native=native, multiple=multiple, near=job.near)
     size = job.recipe.size or (model.info.size, model.info.size)
     return Region((0, 0, *size), size)
 

@@ -10,11 +10,13 @@ from PySide6.QtCore import QObject, Signal
 
 from sfumato.document.commands import AddLayer, Command, ReplaceLayer
 from sfumato.document.compositor import flatten, hash_below
+from sfumato.document.geometry import Rect
 from sfumato.document.layers import Document, EditInfo, Layer
 from sfumato.errors import SfumatoError
 from sfumato.events import Advanced, Outcome
 from sfumato.method import Job, Mask, Recipe
 from sfumato.prompts import Word, compare, words
+from sfumato.provenance import box_of
 from sfumato_desktop.jobs import Jobs
 from sfumato_desktop.previews import preview_of
 from sfumato_desktop.scene import Preview
@@ -52,6 +54,7 @@ class Runs(QObject):
         self._jobs = jobs
         self._runs: dict[str, _Run] = {}
         self._open: Session | None = None
+        self._box: Rect | None = None
         jobs.advanced.connect(self._on_advanced)
         jobs.finished.connect(self._on_finished)
         jobs.failed.connect(self._on_failed)
@@ -63,6 +66,8 @@ class Runs(QObject):
 
     def show_session(self, session: Session | None) -> None:
         """Results of any other document are dropped from now on, and their runs stopped."""
+        if session is not self._open:
+            self._box = None
         self._open = session
         for job_id, run in list(self._runs.items()):
             if run.session is not session:
@@ -86,7 +91,9 @@ class Runs(QObject):
             self._jobs.cancel(job_id)
 
     def _submit(self, recipe: Recipe, task: str, layer: Layer | None) -> None:
+        near = self._box if layer is None or layer.edit is None else box_of(layer.edit.provenance)
         job = _job(self._open.document if self._open else None, recipe, task, layer)
+        job = dataclasses.replace(job, near=near)
         self._runs[job.id] = _Run(job, self._open, layer.id if layer else None)
         self._jobs.submit(job)
         self.started.emit()
@@ -106,6 +113,7 @@ class Runs(QObject):
         if run.session is not self._open:
             self._end("The picture was closed, so its result was dropped.")
             return
+        self._box = outcome.box
         self.finished.emit(outcome)
         if run.job.task == "edit" and outcome.patches:
             self._land(run, outcome)

@@ -59,7 +59,8 @@ def test_the_second_edit_of_a_photograph_inverts_nothing(workshop: Any) -> None:
     first = drain(stepped(perform(Job(recipe=recipe, image=photo, mask=ellipse(1900, 700)), workshop)))
     again = compose.workshop()
     other = recipe.model_copy(update={"target": "a blue heart", "editor": "reprompt", "seed": 7})
-    second = drain(stepped(perform(Job(recipe=other, image=photo, mask=ellipse(1912, 706)), again)))
+    moved = Job(recipe=other, image=photo, mask=ellipse(1912, 706), near=first.box)
+    second = drain(stepped(perform(moved, again)))
     assert first.rows["inversion"] == 4
     assert second.rows["inversion"] == 0
     assert second.inversion is not None

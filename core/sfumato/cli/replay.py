@@ -20,6 +20,7 @@ from sfumato.events import Outcome
 from sfumato.files.images import open_image, open_mask, read_recipe
 from sfumato.files.recipe import SavedRecipe, load_recipe
 from sfumato.method import Job, Mask, Pixels
+from sfumato.provenance import box_of
 from sfumato.workshop import Workshop
 
 _PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
@@ -126,6 +127,7 @@ def _of_layer(document: Document, index: int) -> _Replay:
         image=None if made_of_words else flatten(below),
         profile=document.profile,
         mask=layer.edit.mask,
+        near=box_of(layer.edit.provenance),
     )
     patch = layer.edit.candidates[0] if layer.edit.candidates else layer.pixels
     alone = Layer(layer.name, patch, layer.left, layer.top)
@@ -155,6 +157,7 @@ def _of_file(file: Path, picture: Path | None, mask: Path | None) -> _Replay:
         image=image,
         profile=None if below is None else below.profile,
         mask=_mask(saved, mask, below),
+        near=box_of(saved.provenance),
     )
     return _Replay(file.name, saved, job, below, expected)
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfumato.document.colour import Profile
-from sfumato.document.geometry import Rect, window
+from sfumato.document.geometry import Rect, intersect, window
 from sfumato.document.masks import bounding_box, feather_inwards
 from sfumato.document.resampling import blur, resize
 from sfumato.method import Mask, Pixels
@@ -37,10 +37,19 @@ class Region:
     size: tuple[int, int]
 
 
-def choose_region(document_size: tuple[int, int], mask: Mask | None, *, native: int, multiple: int) -> Region:
+def choose_region(
+    document_size: tuple[int, int],
+    mask: Mask | None,
+    *,
+    native: int,
+    multiple: int,
+    near: Rect | None = None,
+) -> Region:
     """Choose the part of a (width, height) document a model of `native` size should work on.
 
     The model's size keeps the aspect of the box as far as `multiple` and an area of about native² allow.
+    `near` is the box of an earlier edit: it is taken again while it has the right size and the mask lies well
+    inside it, since a mask near a grid line would else jump to another region, and inversion, at a touch.
     """
     width, height = document_size
     whole = Region((0, 0, width, height), model_size((width, height), native, multiple))
@@ -51,7 +60,20 @@ def choose_region(document_size: tuple[int, int], mask: Mask | None, *, native: 
     side = _side(max(bounds[2] - bounds[0], bounds[3] - bounds[1]), native)
     left, right = _span(bounds[0], bounds[2], side, width)
     top, bottom = _span(bounds[1], bounds[3], side, height)
-    return Region((left, top, right, bottom), model_size((right - left, bottom - top), native, multiple))
+    box = left, top, right, bottom
+    if near is not None and _serves(near, box, bounds, document_size):
+        box = near
+    return Region(box, model_size((box[2] - box[0], box[3] - box[1]), native, multiple))
+
+
+def _serves(near: Rect, box: Rect, bounds: Rect, document_size: tuple[int, int]) -> bool:
+    """Whether an earlier box of the same size still holds the mask with a tenth of it as context."""
+    width, height = near[2] - near[0], near[3] - near[1]
+    if (width, height) != (box[2] - box[0], box[3] - box[1]):
+        return False
+    x, y = (bounds[2] - bounds[0]) // 10, (bounds[3] - bounds[1]) // 10
+    needed = intersect((bounds[0] - x, bounds[1] - y, bounds[2] + x, bounds[3] + y), (0, 0, *document_size))
+    return intersect(needed, near) == needed and intersect(near, (0, 0, *document_size)) == near
 
 
 def model_size(size: tuple[int, int], native: int, multiple: int) -> tuple[int, int]:

@@ -12,7 +12,8 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from sfumato.method import Pixels
 
-_PICTURES = 12
+_COLOURS = 24
+"""Random colours along each side of the picture the map is fitted on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,12 +25,11 @@ class LatentPreview:
 
     @classmethod
     def fit(cls, encode: Callable[[Tensor], Tensor], size: int, scale: int) -> LatentPreview:
-        """Least squares between latents and the mean colour under each cell, over smooth random pictures."""
+        """Least squares between latents and the mean colour under each cell of one smooth random picture."""
         generator = torch.Generator("cpu").manual_seed(0)
-        seeds = torch.rand(_PICTURES, 3, 6, 6, generator=generator)
-        pictures = interpolate(seeds, size=(size, size), mode="bicubic").clamp(0, 1)
-        latents = torch.cat([encode(picture[None] * 2 - 1) for picture in pictures])
-        colours = avg_pool2d(pictures, scale)
+        seeds = torch.rand(1, 3, _COLOURS, _COLOURS, generator=generator)
+        picture = interpolate(seeds, size=(size, size), mode="bicubic").clamp(0, 1)
+        latents, colours = encode(picture * 2 - 1), avg_pool2d(picture, scale)
         solved = torch.linalg.lstsq(_with_one(latents.float().cpu()), _cells(colours)).solution
         return cls(solved)
 

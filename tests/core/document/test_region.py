@@ -134,3 +134,28 @@ def test_the_cut_mask_is_the_share_of_each_cell():
     np.testing.assert_allclose(cells[:, 1], 1 / 8, atol=1e-6)
     assert not cells[:, 2:].any()
     assert (cut_mask(full(64, 64), Region((0, 0, 64, 64), (96, 40))) == 1).all()
+
+
+def test_a_mask_on_a_grid_line_keeps_its_region_once_it_has_one() -> None:
+    """Without `near` some small move always crosses a line of the grid; with it none does."""
+    size, boxes, kept = (3000, 2000), set(), set()
+    near = None
+    for x in range(1690, 1730, 6):
+        mask = np.zeros((2000, 3000), np.uint8)
+        mask[600:880, x : x + 420] = 255
+        boxes.add(choose_region(size, mask, native=128, multiple=16).box)
+        near = choose_region(size, mask, native=128, multiple=16, near=near).box
+        kept.add(near)
+    assert len(boxes) > 1
+    assert len(kept) == 1
+
+
+def test_a_region_the_mask_has_left_is_given_up() -> None:
+    size = (3000, 2000)
+    mask = np.zeros((2000, 3000), np.uint8)
+    mask[600:880, 300:720] = 255
+    first = choose_region(size, mask, native=128, multiple=16)
+    far = np.roll(mask, 1500, axis=1)
+    assert choose_region(size, far, native=128, multiple=16, near=first.box) == choose_region(
+        size, far, native=128, multiple=16
+    )
