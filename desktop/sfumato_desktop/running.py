@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QObject, Signal
 
-from sfumato.document.commands import AddLayer, Command, ReplaceLayer
+from sfumato.document.commands import AddLayer, Command, ReplaceLayer, SetVisible, Together
 from sfumato.document.compositor import flatten, hash_below
 from sfumato.document.geometry import Rect
 from sfumato.document.layers import Document, EditInfo, Layer
@@ -21,6 +21,7 @@ from sfumato_desktop.jobs import Jobs
 from sfumato_desktop.previews import preview_of
 from sfumato_desktop.scene import Preview
 from sfumato_desktop.session import Session
+from sfumato_desktop.tries import earlier_try
 
 
 @dataclass(eq=False)
@@ -31,6 +32,8 @@ class _Run:
     session: Session | None
     replaces: str | None
     """The edit layer that is being run again."""
+    instead_of: str | None = None
+    """The edit layer this is another try of: what lies below it is edited, and it is hidden."""
 
 
 class Runs(QObject):
@@ -74,7 +77,7 @@ class Runs(QObject):
                 self._jobs.cancel(job_id)
 
     def edit(self, recipe: Recipe) -> None:
-        """Run `recipe` on what is visible now; the result goes on top."""
+        """Run `recipe` on what is visible now; the result goes on top, in place of an earlier try."""
         self._submit(recipe, "edit", None)
 
     def invert(self, recipe: Recipe) -> None:
@@ -92,9 +95,12 @@ class Runs(QObject):
 
     def _submit(self, recipe: Recipe, task: str, layer: Layer | None) -> None:
         near = self._box if layer is None or layer.edit is None else box_of(layer.edit.provenance)
-        job = _job(self._open.document if self._open else None, recipe, task, layer)
+        document = self._open.document if self._open else None
+        earlier = earlier_try(document, recipe) if document is not None and layer is None else None
+        job = _job(document, recipe, task, layer, below=layer or earlier)
         job = dataclasses.replace(job, near=near)
-        self._runs[job.id] = _Run(job, self._open, layer.id if layer else None)
+        replaces, instead_of = (each.id if each else None for each in (layer, earlier))
+        self._runs[job.id] = _Run(job, self._open, replaces, instead_of)
         self._jobs.submit(job)
         self.started.emit()
 
@@ -128,7 +134,7 @@ class Runs(QObject):
             session.never_saved()
             self.made_document.emit(session)
         else:
-            session.run(_landing(session, layer, run.replaces))
+            session.run(_landing(session, layer, run))
         self.landed.emit(layer.id)
 
     def _on_failed(self, job_id: str, error: SfumatoError) -> None:
@@ -146,14 +152,16 @@ class Runs(QObject):
             self.ended.emit(sentence)
 
 
-def _job(document: Document | None, recipe: Recipe, task: str, layer: Layer | None) -> Job:
-    """Everything the engine needs, in copies of its own."""
+def _job(
+    document: Document | None, recipe: Recipe, task: str, layer: Layer | None, *, below: Layer | None
+) -> Job:
+    """Everything the engine needs, in copies of its own: for `layer` anew, on the picture below `below`."""
     if document is None:
         return Job(recipe=recipe)
     return Job(
         recipe=recipe,
         task="invert" if task == "invert" else "edit",
-        image=flatten(document, below=layer.id if layer else None),
+        image=flatten(document, below=below.id if below else None),
         profile=document.profile,
         mask=_mask_of(document, layer),
     )
@@ -186,12 +194,11 @@ def _base(job: Job) -> Document:
     return Document(width, height, [Layer("", job.image)])
 
 
-def _landing(session: Session, layer: Layer, replaces: str | None) -> Command:
-    old = session.layer(replaces)
+def _landing(session: Session, layer: Layer, run: _Run) -> Command:
+    old, earlier = session.layer(run.replaces), session.layer(run.instead_of)
     if old is None:
-        command = AddLayer(layer)
-        command.title = f"Run {layer.name}"
-        return command
+        hide = [SetVisible(earlier.id, False)] if earlier is not None and earlier.visible else []
+        return Together(f"Run {layer.name}", [*hide, AddLayer(layer)])
     layer = dataclasses.replace(layer, name=old.name, visible=old.visible, opacity=old.opacity, id=old.id)
     command = ReplaceLayer(old.id, layer)
     command.title = f"Re-run {layer.name}"

@@ -81,6 +81,56 @@ def test_the_result_lands_as_one_undoable_layer_and_changes_only_the_mask(
     assert document.layers[-1] is layer
 
 
+def test_another_try_starts_from_the_same_picture_and_takes_the_place_of_the_first(
+    running: MainWindow, engine: list[Any], qtbot: QtBot, outcome: Make, pixels: np.ndarray
+) -> None:
+    session = running.canvas.open_session
+    first = _job(engine)
+    _tell(engine, qtbot, running, Finished(first.id, outcome(first)))
+    for task in (running.workbench.runs.invert, running.workbench.runs.edit):
+        task(Recipe(source="a  Cat", target="a horse"))
+        image = _job(engine).image
+        assert image is not None
+        assert np.array_equal(image, pixels)  # so the engine finds the inversion of the first run
+    again = _job(engine)
+    _tell(engine, qtbot, running, Finished(again.id, outcome(again)))
+    assert [layer.visible for layer in session.document.layers] == [True, False, True]
+    stale: list[frozenset[str]] = []
+    running.workbench.readout.measured.connect(lambda measured: stale.append(measured.stale))
+    qtbot.waitUntil(lambda: bool(stale))
+    assert stale[-1] == frozenset()
+    running.registry["undo"].trigger()
+    assert [layer.visible for layer in session.document.layers] == [True, True]
+
+
+@pytest.mark.parametrize("source", ["a dog", ""])
+def test_an_edit_of_the_result_goes_on_top_of_it(
+    running: MainWindow, engine: list[Any], qtbot: QtBot, outcome: Make, source: str
+) -> None:
+    document = running.canvas.open_session.document
+    _tell(engine, qtbot, running, Finished(_job(engine).id, outcome(_job(engine))))
+    running.workbench.runs.edit(Recipe(source=source, target="a horse"))
+    job = _job(engine)
+    assert job.image is not None
+    assert np.array_equal(job.image, flatten(document))
+    _tell(engine, qtbot, running, Finished(job.id, outcome(job)))
+    assert all(layer.visible for layer in document.layers)
+
+
+def test_an_edit_of_another_place_goes_on_top(
+    running: MainWindow, engine: list[Any], qtbot: QtBot, outcome: Make
+) -> None:
+    session = running.canvas.open_session
+    _tell(engine, qtbot, running, Finished(_job(engine).id, outcome(_job(engine))))
+    elsewhere = np.zeros((96, 128), np.uint8)
+    elsewhere[70:80, 80:100] = 255
+    session.run(SetMask(elsewhere))
+    running.workbench.runs.edit(Recipe(source="a cat", target="a horse"))
+    job = _job(engine)
+    assert job.image is not None
+    assert np.array_equal(job.image, flatten(session.document))
+
+
 def test_pixels_changed_outside_the_mask_are_counted_and_shown(
     running: MainWindow, engine: list[Any], qtbot: QtBot, outcome: Make
 ) -> None:

@@ -1,0 +1,32 @@
+"""Another try at the same change starts from the same picture as the one before, and takes its place."""
+
+from __future__ import annotations
+
+from sfumato.document.layers import Document, Layer
+from sfumato.method import Mask, Recipe
+
+
+def earlier_try(document: Document, recipe: Recipe) -> Layer | None:
+    """The edit on top of all that is seen, if `recipe` asks for the same spot of the same picture again.
+
+    The source prompt says which picture is meant: as long as it describes the photo as it was before an
+    edit, the photo is to be edited, and its inversion can be reused; not the result of that edit. An edit
+    of another place, by its mask, goes on top instead.
+    """
+    shown = [layer for layer in document.layers if layer.visible and layer.opacity > 0]
+    last = shown[-1] if shown else None
+    if last is None or last.edit is None or not recipe.source.strip():
+        return None
+    same = _plain(last.edit.recipe.source) == _plain(recipe.source)
+    return last if same and _meet(last.edit.mask, document.mask) else None
+
+
+def _plain(prompt: str) -> str:
+    return " ".join(prompt.lower().split())
+
+
+def _meet(one: Mask | None, other: Mask | None) -> bool:
+    """Whether two masks share a place; no mask is everywhere."""
+    if one is None or other is None:
+        return True
+    return one.shape == other.shape and bool(((one > 0) & (other > 0)).any())
