@@ -24,7 +24,7 @@ from sfumato_desktop.status import device_text
 from sfumato_desktop.window import MainWindow
 
 SELF_TEST = "--self-test"
-"""Close as soon as the engine is ready: `sfumato --self-test` opens the window so, to see that it can."""
+"""Close once the window has been painted: `sfumato --self-test` opens it so, to see that it can."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,10 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     window.show()
     for path in (Path(argument) for argument in arguments if not argument.startswith("-")):
         window.workbench.filing.open(path)
-    if SELF_TEST in arguments:
-        window.jobs.ready.connect(window.close)
     # The engine imports torch: only once the window has been painted.
-    QTimer.singleShot(0, window.close if "--self-test" in arguments else window.jobs.start)
+    QTimer.singleShot(0, window.close if SELF_TEST in arguments else window.jobs.start)
     return application.exec()
 
 
@@ -54,7 +52,7 @@ def make_application(arguments: Sequence[str]) -> QApplication:
     assert isinstance(application, QApplication)
     application.setApplicationName("sfumato")
     application.setApplicationDisplayName("Sfumato")
-    application.setDesktopFileName("sfumato")
+    application.setDesktopFileName("org.sfumato.Sfumato")
     return application
 
 

@@ -29,7 +29,7 @@ from sfumato_desktop.workbench import Workbench
 DEFAULT_SIZE = QSize(1366, 768)
 ROOM_FOR_TWO = 640
 """Logical pixels of height from which both docks are usable above one another."""
-_DOCK_WIDTH, _EDIT_HEIGHT = 350, 440
+_DOCK_WIDTH, _EDIT_SHARE = 350, 0.68
 
 
 class MainWindow(QMainWindow):
@@ -98,9 +98,8 @@ class MainWindow(QMainWindow):
             self.tabifyDockWidget(edit, layers)
             edit.raise_()
         else:
-            self.resizeDocks(
-                self.docks, [_EDIT_HEIGHT, self.height() - _EDIT_HEIGHT], Qt.Orientation.Vertical
-            )
+            tall = round(self.height() * _EDIT_SHARE)
+            self.resizeDocks(self.docks, [tall, self.height() - tall], Qt.Orientation.Vertical)
         self.resizeDocks(self.docks, [_DOCK_WIDTH, _DOCK_WIDTH], Qt.Orientation.Horizontal)
 
     def _fill_recent_menu(self) -> None:
