@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from string import Template
 from typing import Literal
 
@@ -122,11 +123,22 @@ def apply(application: QApplication, name: str) -> None:
     application.setProperty("theme", chosen)
     if application.style().name() != "fusion":
         application.setStyle(QStyleFactory.create("Fusion"))
-    sheet = files("sfumato_resources").joinpath("themes", "sfumato.qss").read_text(encoding="utf-8")
-    filled = Template(sheet).substitute(vars(colours), disabled=colours.disabled)
+    themes = files("sfumato_resources").joinpath("themes")
+    filled = Template(themes.joinpath("sfumato.qss").read_text(encoding="utf-8")).substitute(
+        vars(colours),
+        disabled=colours.disabled,
+        marks=Path(str(themes)).as_posix(),
+        ink=_tone(colours.text),
+        tick=_tone(colours.on_accent),
+    )
     if application.styleSheet() != filled:  # setting it restyles every widget there is
         application.setPalette(palette(colours))
         application.setStyleSheet(filled)
+
+
+def _tone(colour: str) -> str:
+    """Which of the drawn marks has about this colour: the light or the dark one."""
+    return "light" if QColor(colour).lightnessF() > 0.5 else "dark"
 
 
 def palette(colours: Colours) -> QPalette:
