@@ -1,10 +1,10 @@
-"""The selected edit layer: what was asked, its candidates, running it again, using its settings."""
+"""The selected edit layer: what was asked, or that it is stale, and its candidates."""
 
 from __future__ import annotations
 
 import dataclasses
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QSize
 from PySide6.QtGui import QIcon, QPixmap
 from PySide6.QtWidgets import (
     QButtonGroup,
@@ -18,8 +18,7 @@ from sfumato.document.commands import ReplaceLayer
 from sfumato.document.layers import Layer
 from sfumato.method import Recipe
 from sfumato_desktop import images
-from sfumato_desktop.actions import Actions
-from sfumato_desktop.named import ElidedLabel, label, named, tool_button
+from sfumato_desktop.named import ElidedLabel, named
 from sfumato_desktop.session import Session
 
 _THUMB = 44
@@ -28,17 +27,13 @@ _THUMB = 44
 class EditDetails(QWidget):
     """Hidden unless an edit layer is selected."""
 
-    def __init__(self, actions: Actions) -> None:
+    def __init__(self) -> None:
         super().__init__()
         named(self, "edit_details", "Selected edit")
         self._session: Session | None = None
         self._layer: Layer | None = None
         self._stale: frozenset[str] = frozenset()
         self._words = named(ElidedLabel(), "edit_words", "What was asked", "The prompts of this edit")
-        self._state = label(
-            "", "edit_state", "State of this edit", "Whether what lies below has changed since"
-        )
-        self._state.setProperty("muted", "true")
         self._candidates = QHBoxLayout()
         self._candidates.setSpacing(4)
         self._group = QButtonGroup(self)
@@ -47,19 +42,8 @@ class EditDetails(QWidget):
         layout.setContentsMargins(0, 2, 0, 2)
         layout.setSpacing(5)
         layout.addWidget(self._words)
-        layout.addWidget(self._state)
         layout.addLayout(self._candidates)
-        layout.addLayout(self._buttons(actions))
         self.setVisible(False)
-
-    def _buttons(self, actions: Actions) -> QHBoxLayout:
-        row = QHBoxLayout()
-        for name in ("rerun", "use_settings"):
-            button = tool_button(actions[name], 16)
-            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-            row.addWidget(button)
-        row.addStretch(1)
-        return row
 
     def show_session(self, session: Session | None) -> None:
         self._session = session
@@ -70,7 +54,6 @@ class EditDetails(QWidget):
         self.setVisible(edit is not None)
         if edit is None:
             return
-        self._words.show_text(summary(edit.recipe))
         self._show_state()
         self._show_candidates()
 
@@ -83,9 +66,10 @@ class EditDetails(QWidget):
             return
         recipe = self._layer.edit.recipe
         facts = f"{recipe.editor} · {recipe.inverter} · seed {recipe.seed} · {recipe.steps} steps"
+        asked = summary(recipe)
         stale = self._layer.id in self._stale
-        self._state.setText("Stale: what lies below has changed." if stale else facts)
-        self._state.setToolTip(facts)
+        self._words.show_text("Stale: what lies below has changed." if stale else asked)
+        self._words.setToolTip(f"{asked}\n{facts}")
 
     def _show_candidates(self) -> None:
         for button in self._group.buttons():

@@ -44,7 +44,7 @@ class LayersDock(QWidget):
         self.list = self._make_list()
         self.delegate = LayersDelegate(self.list)
         self.list.setItemDelegate(self.delegate)
-        self.details = EditDetails(actions)
+        self.details = EditDetails()
         self._empty = QLabel("The layers of an open picture are listed here.")
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._empty.setProperty("muted", "true")
@@ -99,6 +99,11 @@ class LayersDock(QWidget):
         row.setSpacing(2)
         for name in ("layer_raise", "layer_lower", "layer_duplicate"):
             row.addWidget(tool_button(self._actions[name]))
+        row.addSpacing(8)
+        rerun = tool_button(self._actions["rerun"])
+        rerun.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        row.addWidget(rerun)
+        row.addWidget(tool_button(self._actions["use_settings"]))
         row.addStretch(1)
         row.addWidget(tool_button(self._actions["layer_delete"]))
         return row

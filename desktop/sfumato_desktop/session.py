@@ -31,6 +31,8 @@ class Session(QObject):
     recipe_changed = Signal()
     """Undo or redo changed the recipe: the edit panel has to follow."""
     title_changed = Signal()
+    stepped = Signal()
+    """Something was done, undone or redone. Told by this object, since a dying undo stack still speaks."""
 
     def __init__(self, document: Document, path: Path | None = None, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -39,6 +41,7 @@ class Session(QObject):
         """The project file it is saved in, if any."""
         self.undo_stack = QUndoStack(self)
         self.undo_stack.cleanChanged.connect(self.title_changed)
+        self.undo_stack.indexChanged.connect(self.stepped)
         self._unsaved = False
         self._stroke: Stroke | None = None
         self._without_mask = False

@@ -117,6 +117,7 @@ class StartScreen(QScrollArea):
         """List files to open again."""
         while (item := self._recent.takeAt(0)) is not None:
             if (widget := item.widget()) is not None:
+                widget.hide()
                 widget.deleteLater()
         self._recent_caption.setVisible(bool(paths))
         for path in paths[:_RECENT]:

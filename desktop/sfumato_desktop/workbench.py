@@ -133,12 +133,13 @@ class Workbench(QObject):
         self._status.show_document(document)
         if session is not None and document is not None:
             session.mask_changed.connect(self._tell_facts)
-            session.undo_stack.indexChanged.connect(self._follow_undo)
+            session.stepped.connect(self._follow_undo)
             session.recipe_changed.connect(lambda: self._panel.set_recipe(session.document.recipe))
             self._panel.set_recipe(document.recipe)
             self._window.modes.document_opened(has_mask=document.mask is not None)
-            for note in document.notes:
-                self._status.say(note)
+        self._status.say(" ".join(document.notes) if document is not None else "")
+        if not self.runs.active:
+            self._panel.job_ended(None)
         self._inversion = inversion_sentence(None)
         self._show_inversion(*self._inversion)
         self._tell_facts()

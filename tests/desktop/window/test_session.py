@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
+from shiboken6 import Shiboken
 
 from sfumato.document.commands import RemoveLayer, SetMask, SetOpacity, SetVisible
 from sfumato.document.compositor import flatten
@@ -108,3 +109,11 @@ def test_a_snapshot_does_not_follow_the_document(session: Session) -> None:
     assert snapshot.mask is not None
     assert not snapshot.mask.any()
     assert snapshot.layers[0].opacity == 1
+
+
+def test_a_session_that_is_deleted_first_tells_nobody(session: Session) -> None:
+    told: list[bool] = []
+    session.stepped.connect(lambda: told.append(session.undo_stack.canUndo()))
+    session.run(SetVisible(session.document.layers[0].id, False))
+    Shiboken.delete(session)  # its undo stack clears itself on the way out
+    assert told == [True]

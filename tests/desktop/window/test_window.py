@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
     QComboBox,
     QDialog,
     QDockWidget,
+    QLabel,
     QLineEdit,
     QPlainTextEdit,
     QTabBar,
@@ -29,12 +30,15 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
+from sfumato.document.commands import AddLayer
+from sfumato.document.layers import Document, EditInfo, Layer
 from sfumato.errors import InputError
 from sfumato.events import Broken, ModelInfo, Ready
-from sfumato.method import MethodInfo
+from sfumato.method import MethodInfo, Recipe
 from sfumato_desktop import dialogs, theme
 from sfumato_desktop.action_table import SPECS
 from sfumato_desktop.export_dialog import ExportDialog
+from sfumato_desktop.session import Session
 from sfumato_desktop.window import MainWindow
 
 CONTROLS = (
@@ -177,6 +181,25 @@ def test_docks_close_float_and_come_back(opened: MainWindow, qtbot: QtBot) -> No
     opened.default_layout()
     assert not layers.isHidden()
     assert not edit.isFloating()
+
+
+def test_edit_has_most_of_the_column_also_with_an_edit_selected(
+    opened: MainWindow, qtbot: QtBot, document: Document
+) -> None:
+    edit, layers = opened.docks
+    made = EditInfo(Recipe(source="a cat", target="a dog"), None, {}, (), 0, "")
+    opened.canvas.open_session.run(AddLayer(Layer("edit", document.layers[0].pixels, edit=made)))
+    qtbot.waitUntil(lambda: opened.layers.details.isVisible())
+    assert edit.height() > 1.6 * layers.height()
+
+
+def test_what_was_said_of_one_picture_is_gone_with_the_next(opened: MainWindow, document: Document) -> None:
+    opened.panel.job_ended("Done in 1.5 s.")
+    opened.status.say("It is in CMYK.")
+    opened.workbench.replace_session(Session(document))
+    assert opened.status.message.full_text == ""
+    message = opened.panel.findChild(QLabel, "run_message")
+    assert "Done" not in message.text()
 
 
 def test_in_a_low_window_the_docks_become_tabs(opened: MainWindow) -> None:
