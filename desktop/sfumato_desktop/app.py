@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -47,13 +48,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def make_application(arguments: Sequence[str]) -> QApplication:
-    """The Qt application with our name on it."""
+    """The Qt application with our name on it. Raises `SfumatoError` where there is no display."""
+    _expect_display()
     application = QApplication.instance() or QApplication(["sfumato", *arguments])
     assert isinstance(application, QApplication)
     application.setApplicationName("sfumato")
     application.setApplicationDisplayName("Sfumato")
     application.setDesktopFileName("org.sfumato.Sfumato")
     return application
+
+
+def _expect_display() -> None:
+    """Say so in a sentence, since Qt would end the process where it finds no display."""
+    chosen = ("QT_QPA_PLATFORM", "DISPLAY", "WAYLAND_DISPLAY")
+    if sys.platform == "linux" and not any(os.environ.get(name) for name in chosen):
+        raise SfumatoError(
+            "There is no display to open the window on.",
+            advice="The commands work without one: see `sfumato --help`.",
+        )
 
 
 def make_window(settings: Settings) -> MainWindow:

@@ -183,7 +183,8 @@ def _layer(job: Job, outcome: Outcome) -> Layer:
         below=hash_below(_base(job), outcome.box),
     )
     left, top = outcome.box[:2]
-    return Layer(layer_name(job.recipe), outcome.patches[0], left, top, edit=edit)
+    name = layer_name(job.recipe) if job.image is not None else job.recipe.target[:40]
+    return Layer(name, outcome.patches[0], left, top, edit=edit)
 
 
 def _base(job: Job) -> Document:

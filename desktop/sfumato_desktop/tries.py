@@ -14,8 +14,10 @@ def earlier_try(document: Document, recipe: Recipe) -> Layer | None:
     of another place, by its mask, goes on top instead.
     """
     shown = [layer for layer in document.layers if layer.visible and layer.opacity > 0]
-    last = shown[-1] if shown else None
-    if last is None or last.edit is None or not recipe.source.strip():
+    if len(shown) < 2 or not recipe.source.strip():
+        return None  # a picture made from words has nothing below it
+    last = shown[-1]
+    if last.edit is None:
         return None
     same = _plain(last.edit.recipe.source) == _plain(recipe.source)
     return last if same and _meet(last.edit.mask, document.mask) else None

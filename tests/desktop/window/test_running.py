@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from sfumato.document.commands import SetMask, SetVisible
+from sfumato.document.commands import RemoveLayer, SetMask, SetVisible
 from sfumato.document.compositor import flatten
 from sfumato.document.layers import Document, Layer
 from sfumato.errors import MemoryShortage
@@ -115,6 +115,18 @@ def test_an_edit_of_the_result_goes_on_top_of_it(
     assert np.array_equal(job.image, flatten(document))
     _tell(engine, qtbot, running, Finished(job.id, outcome(job)))
     assert all(layer.visible for layer in document.layers)
+
+
+def test_an_edit_of_a_picture_made_from_words_sees_that_picture(
+    running: MainWindow, engine: list[Any], qtbot: QtBot, outcome: Make
+) -> None:
+    session = running.canvas.open_session
+    _tell(engine, qtbot, running, Finished(_job(engine).id, outcome(_job(engine))))
+    session.run(RemoveLayer(session.document.layers[0].id))
+    running.workbench.runs.edit(Recipe(source="a cat", target="a horse"))
+    job = _job(engine)
+    assert job.image is not None
+    assert np.array_equal(job.image, flatten(session.document))
 
 
 def test_an_edit_of_another_place_goes_on_top(

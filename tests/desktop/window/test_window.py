@@ -32,10 +32,10 @@ from pytestqt.qtbot import QtBot
 
 from sfumato.document.commands import AddLayer
 from sfumato.document.layers import Document, EditInfo, Layer
-from sfumato.errors import InputError
+from sfumato.errors import InputError, SfumatoError
 from sfumato.events import Broken, ModelInfo, Ready
 from sfumato.method import MethodInfo, Recipe
-from sfumato_desktop import dialogs, theme
+from sfumato_desktop import app, dialogs, theme
 from sfumato_desktop.action_table import SPECS
 from sfumato_desktop.export_dialog import ExportDialog
 from sfumato_desktop.session import Session
@@ -199,7 +199,16 @@ def test_what_was_said_of_one_picture_is_gone_with_the_next(opened: MainWindow, 
     opened.workbench.replace_session(Session(document))
     assert opened.status.message.full_text == ""
     message = opened.panel.findChild(QLabel, "run_message")
+    assert message is not None
     assert "Done" not in message.text()
+
+
+def test_without_a_display_there_is_a_sentence_and_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("QT_QPA_PLATFORM", "DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    with pytest.raises(SfumatoError, match="no display"):
+        app.make_application([])
 
 
 def test_in_a_low_window_the_docks_become_tabs(opened: MainWindow) -> None:
