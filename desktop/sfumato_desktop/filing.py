@@ -89,9 +89,13 @@ class Filing(QObject):
             session.run(SetRecipe(saved.recipe, "Load recipe"))
 
     def from_clipboard(self) -> None:
-        """Open the copied picture as a new document."""
+        """Open the copied picture, or the copied file, as a new document."""
         image = QGuiApplication.clipboard().image()
         if image.isNull():
+            urls = QGuiApplication.clipboard().mimeData().urls()
+            for path in (Path(url.toLocalFile()) for url in urls if url.isLocalFile()):
+                self.open(path)
+                return
             self.written.emit("There is no picture on the clipboard.")
             return
         pixels = images.from_image(image)

@@ -234,3 +234,13 @@ def test_the_bundled_samples_open(window: MainWindow) -> None:
         assert window.workbench.session is not None
         assert window.panel.recipe().source == sample.source
     assert window.findChild(Dialog, "error") is None
+
+
+def test_a_file_copied_elsewhere_is_opened_by_paste(window: MainWindow, photo: Path) -> None:
+    copied = QMimeData()
+    copied.setUrls([QUrl.fromLocalFile(str(photo))])
+    QGuiApplication.clipboard().setMimeData(copied)
+    window.registry["paste"].trigger()
+    session = window.workbench.session
+    assert session is not None
+    assert session.title == photo.name
