@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import QMimeData, QObject, Qt, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 
@@ -92,10 +92,11 @@ class Filing(QObject):
         """Open the copied picture, or the copied file, as a new document."""
         image = QGuiApplication.clipboard().image()
         if image.isNull():
-            urls = QGuiApplication.clipboard().mimeData().urls()
-            for path in (Path(url.toLocalFile()) for url in urls if url.isLocalFile()):
-                self.open(path)
-                return
+            copied: QMimeData | None = QGuiApplication.clipboard().mimeData()  # None where it is empty
+            for url in copied.urls() if copied is not None else ():
+                if url.isLocalFile():
+                    self.open(Path(url.toLocalFile()))
+                    return
             self.written.emit("There is no picture on the clipboard.")
             return
         pixels = images.from_image(image)
