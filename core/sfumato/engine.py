@@ -6,16 +6,15 @@ Nothing is shared but the two: the same engine could live in another process.
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from sfumato.errors import SfumatoError
 from sfumato.events import Advanced, Broken, Cancelled, Event, Failed, Finished, Outcome, Ready, Started
 from sfumato.failure import explain
+from sfumato.imports import considerate, open_torch_libraries
 from sfumato.method import Job, Pixels
 from sfumato.pace import Advance, Pace
 from sfumato.perform import perform, stepped
@@ -23,9 +22,6 @@ from sfumato.settings import Settings
 from sfumato.workshop import Workshop, open_workshop
 
 log = logging.getLogger(__name__)
-
-_SHORT_TURNS = 0.0005
-"""Seconds a thread keeps the interpreter while torch is imported, so that the window keeps answering."""
 
 
 class _Cancelled(Exception):
@@ -100,7 +96,8 @@ class Engine:
 
     def _open(self) -> None:
         try:
-            with _short_turns():
+            with considerate():
+                open_torch_libraries()
                 self._workshop = self._open_workshop(self._settings)
             self._tell(self._workshop.registry.describe())
         except Exception as error:
@@ -186,14 +183,3 @@ class Engine:
             self._on_event(event)
         except Exception:
             log.exception("Whoever listens to the engine failed at %s", type(event).__name__)
-
-
-@contextmanager
-def _short_turns() -> Iterator[None]:
-    """Let other threads in often; what was set before comes back."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(_SHORT_TURNS)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
