@@ -35,7 +35,9 @@ class Naive(Inverter[NaiveParams]):
         x0 = request.x0
         assert x0 is not None
         grid = model.schedule.grid(request.steps)
-        eps = request.noise if request.noise is not None else fresh_noise(request.seed, x0.shape)()
+        eps = request.noise
+        if eps is None:
+            eps = fresh_noise(request.seed, x0.shape, x0.device)()
         levels = [model.schedule.noised(x0, eps, level) for level in grid.levels[:-1]]
         trajectory = torch.cat([*levels, x0])
         back = None

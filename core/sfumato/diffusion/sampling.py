@@ -62,10 +62,10 @@ class StepState:
         return torch.cat([self.latents[each.name] for each in branches])
 
 
-def fresh_noise(seed: int, shape: Sequence[int]) -> Noise:
-    """N(0, I) drawn on the CPU from its own generator, so that every device gives the same picture."""
+def fresh_noise(seed: int, shape: Sequence[int], device: torch.device | str = "cpu") -> Noise:
+    """N(0, I) on `device`, drawn on the CPU from its own generator, so that every device gives the same."""
     generator = torch.Generator("cpu").manual_seed(seed)
-    return lambda: torch.randn(*shape, generator=generator)
+    return lambda: torch.randn(*shape, generator=generator).to(device)
 
 
 def branch(
@@ -83,7 +83,7 @@ def candidates(model: Model, request: EditRequest, start: Callable[[Tensor], Ten
     texts = model.text(request.negative), model.text(request.target)
     branches = []
     for k in range(request.candidates):
-        noise = fresh_noise(request.seed + k, request.latent_shape)
+        noise = fresh_noise(request.seed + k, request.latent_shape, model.device)
         eps = noise() if request.noise is None else request.noise
         branches.append(branch(f"tgt{k}", start(eps), texts, request.guidance, noise))
     return branches
@@ -97,7 +97,7 @@ def inverted_branch(
         model.text(request.negative) if inversion.context is None else inversion.context.unsqueeze(1).unbind()
     )
     latent = inversion.at(skipped(request.start, inversion.grid))
-    noise = fresh_noise(request.seed, latent.shape)
+    noise = fresh_noise(request.seed, latent.shape, latent.device)
     return branch(name, latent, (uncond, model.text(prompt)), request.guidance, noise)
 
 
@@ -112,7 +112,7 @@ def kept_outside(
     """What holds an edit to its source outside the request's mask; None without a mask."""
     if request.latent_mask is None or request.x0 is None:
         return None
-    noise = fresh_noise(request.seed, request.x0.shape)
+    noise = fresh_noise(request.seed, request.x0.shape, request.x0.device)
     return Keep(request.latent_mask, request.x0, model.schedule, grid, noise, trajectory, widen)
 
 
