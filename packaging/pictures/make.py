@@ -86,4 +86,4 @@ if __name__ == "__main__":
         if "before_after" in sys.argv:
             before_after()
         else:
-            window("tree.png")
+            window("launch-pad.jpg")
