@@ -34,6 +34,17 @@ class Facts:
         """Equal prompts and no weight: what runs is a reconstruction."""
         return self.source.split() == self.target.split() and not self.weights_differ
 
+    def has(self, need: Need) -> bool:
+        """Whether a need is met."""
+        return {
+            Need.IMAGE: self.has_image,
+            Need.SOURCE_PROMPT: bool(self.source.strip()),
+            Need.TARGET_PROMPT: bool(self.target.strip()),
+            Need.INSTRUCTION: bool(self.instruction.strip()),
+            Need.MASK: self.has_mask,
+            Need.CONTROL_IMAGE: bool(self.controls),
+        }[need]
+
 
 _HOW = {
     Need.IMAGE: "open one",
@@ -72,16 +83,8 @@ def _reasons(
 
 def _missing(method: MethodInfo, model: ModelInfo | None, facts: Facts) -> Iterator[str]:
     needs = method.needs | ({Need.IMAGE} if method.kind == "inverter" else set())
-    there = {
-        Need.IMAGE: facts.has_image,
-        Need.SOURCE_PROMPT: bool(facts.source.strip()),
-        Need.TARGET_PROMPT: bool(facts.target.strip()),
-        Need.INSTRUCTION: bool(facts.instruction.strip()),
-        Need.MASK: facts.has_mask,
-        Need.CONTROL_IMAGE: bool(facts.controls),
-    }
     for need in Need:
-        if need in needs and not there[need]:
+        if need in needs and not facts.has(need):
             yield f"{method.title} needs {need.value}: {_HOW[need]}."
     if model is not None:
         for ability in sorted(method.abilities - model.abilities):

@@ -16,14 +16,6 @@ def describe(info: MethodInfo, facts: Facts) -> str:
 
 
 def _needs(needs: Iterable[Need], facts: Facts) -> str:
-    there = {
-        Need.IMAGE: facts.has_image,
-        Need.SOURCE_PROMPT: bool(facts.source.strip()),
-        Need.TARGET_PROMPT: bool(facts.target.strip()),
-        Need.INSTRUCTION: bool(facts.instruction.strip()),
-        Need.MASK: facts.has_mask,
-        Need.CONTROL_IMAGE: bool(facts.controls),
-    }
     wanted = [need for need in Need if need in needs]
-    badges = [f"{'✓' if there[need] else '○'} {need.value.split(' ', 1)[-1]}" for need in wanted]
+    badges = [f"{'✓' if facts.has(need) else '○'} {need.value.split(' ', 1)[-1]}" for need in wanted]
     return f"<br>Needs {' · '.join(each.replace(' ', '&nbsp;') for each in badges)}" if badges else ""
