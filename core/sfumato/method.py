@@ -168,9 +168,6 @@ class Edit:
     """Sentences for the person: what was decided on their behalf."""
 
 
-Steps = Generator[Progress, None, None]
-
-
 class Method(ABC, Generic[P]):
     """What inverters and editors share. Class attributes describe the method to people and to forms."""
 

@@ -45,7 +45,7 @@ def perform(job: Job, workshop: Workshop) -> Generator[Advance, None, Outcome]:
     if not order.inverts_only:
         editing = order.editor.edit(scene.request, inversion, model)
         edit = yield from _through(editing, plan[-2:], scene.region.box)
-        patches = yield from _finish(order, scene, edit, model)
+        patches = yield from _through(develop(order, scene, edit, model), plan[-1:])
     return Outcome(
         box=scene.region.box,
         patches=tuple(patches),
@@ -173,16 +173,6 @@ def _psnr(scene: Scene, inversion: Inversion, model: Model) -> float | None:
     return scene.psnr(
         scene.round_trip if exact and scene.round_trip is not None else to_picture(model.decode(back))
     )
-
-
-def _finish(order: Order, scene: Scene, edit: Edit, model: Model) -> Generator[Advance, None, list[Pixels]]:
-    developing = develop(order, scene, edit, model)
-    while True:
-        try:
-            done = next(developing)
-        except StopIteration as end:
-            return end.value
-        yield Advance(done, len(edit.latents), "Finishing", phase="decode")
 
 
 def _changed_outside(job: Job, scene: Scene, patches: Sequence[Pixels]) -> int:

@@ -17,7 +17,7 @@ from sfumato.document.matte import snap
 from sfumato.document.region import Region, choose_region, cut, cut_mask, paste
 from sfumato.document.resampling import resize
 from sfumato.errors import MethodError
-from sfumato.method import Edit, EditRequest, Job, Pixels
+from sfumato.method import Edit, EditRequest, Job, Pixels, Progress
 from sfumato.order import Order
 
 if TYPE_CHECKING:
@@ -121,8 +121,8 @@ def _latent_mask(pixel_mask: Tensor, shape: tuple[int, int, int, int]) -> Tensor
     return latent_mask(pixel_mask, shape)
 
 
-def develop(order: Order, scene: Scene, edit: Edit, model: Model) -> Generator[int, None, list[Pixels]]:
-    """Decode the candidates of an edit into patches for `scene.region.box`, yielding how many are done.
+def develop(order: Order, scene: Scene, edit: Edit, model: Model) -> Generator[Progress, None, list[Pixels]]:
+    """Decode the candidates of an edit into patches for `scene.region.box`, one by one.
 
     Raises `MethodError` if the latents are not pictures.
     """
@@ -144,7 +144,7 @@ def develop(order: Order, scene: Scene, edit: Edit, model: Model) -> Generator[i
                 advice="Try a lower guidance, or full precision (fp32).",
             )
         patches.append(_patch(order.job, scene, held(scene, edit, to_picture(decoded))))
-        yield number + 1
+        yield Progress(number + 1, len(latents), "Finishing")
     return patches
 
 
