@@ -12,8 +12,9 @@ from torch import Tensor
 from sfumato.diffusion.attention import Hook, MapStore, Plan, Probabilities, map_sites, self_sites
 from sfumato.diffusion.blending import LocalBlend
 from sfumato.diffusion.inversion import Inversion
-from sfumato.diffusion.sampling import inverted_branch, kept_outside, sample, shown, skipped
-from sfumato.diffusion.text import Text, equalizer, refinement, replacement
+from sfumato.diffusion.sampling import StepState, inverted_branch, kept_outside, sample, shown, skipped
+from sfumato.diffusion.schedule import Grid
+from sfumato.diffusion.text import equalizer, refinement, replacement
 from sfumato.errors import MethodError
 from sfumato.hookspecs import hookimpl
 from sfumato.method import Ability, Edit, Editor, EditRequest, Need, Progress
@@ -79,7 +80,7 @@ class PromptToPrompt(Editor[P2PParams]):
     ) -> Generator[Progress, None, Edit]:
         assert inversion is not None
         grid = inversion.grid
-        control = Control(request, model, grid.steps)
+        control = AttentionControl(request, model, grid)
         branches = [inverted_branch(model, request, inversion, "tgt", request.target)]
         if control.plan.wanted:
             as_inverted = request.params.maps_from == "inversion pass"
@@ -97,13 +98,7 @@ class PromptToPrompt(Editor[P2PParams]):
             noise_maps=inversion.noise,
             keep=kept_outside(model, request, grid, inversion.trajectory),
         )
-        last = yield from shown(states, "tgt", grid, control.blend)
-        if control.plan.wanted and not control.plan.acted:
-            raise MethodError(
-                "Prompt-to-Prompt found no attention layer of this model to act on.",
-                kept="Your picture is unchanged.",
-                advice="Choose another method for this model.",
-            )
+        last = yield from shown(states, "tgt", grid, control.settle)
         latents, source = last.latents["tgt"], last.latents.get("src")
         if control.blend is None:
             return Edit(latents=latents, source=source, notes=control.notes)
@@ -116,13 +111,13 @@ class PromptToPrompt(Editor[P2PParams]):
         )
 
 
-class Control:
+class AttentionControl:
     """What Prompt-to-Prompt does to attention for one request, as a plan, and its local blend."""
 
-    def __init__(self, request: EditRequest[P2PParams], model: Model, steps: int) -> None:
+    def __init__(self, request: EditRequest[P2PParams], model: Model, grid: Grid) -> None:
         p = request.params
         self.source, self.target = model.text(request.source), model.text(request.target)
-        first = int(request.start * steps)
+        first, steps = skipped(request.start, grid), grid.steps
         cross = range(first, min(first + int(p.cross_steps * (steps + 1)), steps))
         structure = range(first, min(first + int(p.self_steps * steps), steps))
         shape = request.latent_shape
@@ -139,6 +134,17 @@ class Control:
         self.plan = Plan(tuple(hooks))
         idle = bool(set(request.word_weights.values()) - {1.0}) and not cross
         self.notes = ("Word weights act while the layout is kept; that is 0 steps now.",) if idle else ()
+
+    def settle(self, state: StepState) -> None:
+        """After a step: blend. Raises `MethodError` if the plan was to act and found nowhere to."""
+        if self.plan.wanted and not self.plan.acted:
+            raise MethodError(
+                "Prompt-to-Prompt found no attention layer of this model to act on.",
+                kept="Your picture is unchanged.",
+                advice="Choose another method for this model.",
+            )
+        if self.blend is not None:
+            self.blend(state)
 
     @staticmethod
     def _local_words(
@@ -169,7 +175,8 @@ class Control:
 
     def _cross(self, p: P2PParams, q: Tensor) -> Callable[..., Probabilities]:
         """f(A_s, A_t) · q with f = A_s M (replace) or A_s[m] e + A_t (1 - e) (refine)."""
-        if p.edit == "replace" or (p.edit == "auto" and same_length(self.source, self.target)):
+        same_length = len(self.source.spans) == len(self.target.spans)
+        if p.edit == "replace" or (p.edit == "auto" and same_length):
             M = replacement(self.source, self.target, official_suffix=p.official_suffix)
             return lambda A, *_: {"tgt.c": A["src.c"] @ M.to(A["src.c"]) * q.to(A["src.c"])}
         align = refinement(self.source, self.target)
@@ -180,10 +187,6 @@ class Control:
             return {"tgt.c": (A_s[..., align.m] * e + A_t * (1 - e)) * q.to(A_t)}
 
         return refine
-
-
-def same_length(source: Text, target: Text) -> bool:
-    return len(source.spans) == len(target.spans)
 
 
 @hookimpl

@@ -12,6 +12,7 @@ import torch
 from sfumato.diffusion.attention import Hook, Plan
 from sfumato.diffusion.inversion import Inversion, invert_ddim
 from sfumato.diffusion.sampling import inverted_branch, sample
+from sfumato.errors import MethodError
 from sfumato.method import EditRequest
 from sfumato.params import Params
 from sfumato_plugins.blended import Blended, BlendedParams
@@ -157,8 +158,20 @@ def test_maps_from_the_inversion_pass_are_the_inversions_own(
     finally:
         tiny_model.denoiser = denoiser
     assert direct.trajectory is not None
+    assert len(seen) == int(P2PParams().cross_steps * 9)
     for i, latent in enumerate(seen):
         assert torch.equal(latent[0], direct.trajectory[i + 1])
+
+
+@pytest.mark.parametrize("local", ["off", "changed words"])
+def test_a_model_without_attention_is_told_at_the_first_step(
+    local: str, tiny_model: Any, tiny_request: Make, direct: Inversion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiny_model, "sites", ())
+    before = tiny_model.counters.forward
+    with pytest.raises(MethodError, match="no attention layer"):
+        p2p(tiny_request(), direct, tiny_model, local=local)
+    assert tiny_model.counters.forward - before == 2
 
 
 # Inversions
