@@ -26,42 +26,11 @@ def words(prompt: str) -> tuple[Word, ...]:
     return tuple(Word(m.group(), m.start(), m.end()) for m in _WORD.finditer(prompt))
 
 
-_FUNCTION_WORDS = frozenset(
-    (
-        *(
-            "a",
-            "an",
-            "the",
-            "this",
-            "that",
-            "these",
-            "those",
-            "some",
-            "of",
-            "on",
-            "in",
-            "at",
-            "to",
-            "by",
-            "for",
-        ),
-        *(
-            "from",
-            "with",
-            "without",
-            "and",
-            "or",
-            "into",
-            "onto",
-            "near",
-            "under",
-            "over",
-            "behind",
-            "beside",
-        ),
-        *("between", "is", "are", "it", "its"),
-    )
-)
+_FUNCTION_WORDS = frozenset({
+    "a", "an", "the", "this", "that", "these", "those", "some", "of", "on", "in", "at", "to", "by",
+    "for", "from", "with", "without", "and", "or", "into", "onto", "near", "under", "over", "behind",
+    "beside", "between", "is", "are", "it", "its",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)

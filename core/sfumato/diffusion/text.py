@@ -96,7 +96,7 @@ def replacement(source: Text, target: Text, *, official_suffix: bool = False) ->
 
 
 def _unclaimed(M: Tensor, source: Text, target: Text) -> Tensor:
-    """Pair tokens that belong to no word (punctuation) in order; an odd one out keeps its position's mass."""
+    """Pair tokens that belong to no word (punctuation) in order; one left over looks to the end marker."""
     free_s = [i for i in range(1, len(source.ids) - 1) if not M[i].any()]
     free_t = [j for j in range(1, len(target.ids) - 1) if not M[:, j].any()]
     for i, j in zip(free_s, free_t, strict=False):
