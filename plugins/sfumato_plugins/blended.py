@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from sfumato.diffusion.inversion import Inversion
-from sfumato.diffusion.sampling import candidates, kept_outside, sample, shown, skipped
+from sfumato.diffusion.sampling import from_noised_source, skipped
 from sfumato.hookspecs import hookimpl
 from sfumato.method import Ability, Edit, Editor, EditRequest, Need, Progress
 from sfumato.models.model import Model
@@ -41,22 +41,9 @@ class Blended(Editor[BlendedParams]):
     def edit(
         self, request: EditRequest[BlendedParams], inversion: Inversion | None, model: Model
     ) -> Generator[Progress, None, Edit]:
-        x0, grid = request.x0, model.schedule.grid(request.steps)
-        assert x0 is not None
-        start = skipped(request.params.skip, grid)
-        level = grid.levels[start]
-        branches = candidates(model, request, lambda eps: model.schedule.noised(x0, eps, level))
-        states = sample(
-            model,
-            branches,
-            grid,
-            start=start,
-            solver_name=request.solver,
-            eta=request.eta,
-            keep=kept_outside(model, request, grid, widen=request.params.widen),
-        )
-        last = yield from shown(states, branches[0].name, grid)
-        return Edit(latents=last.stacked(branches))
+        p, grid = request.params, model.schedule.grid(request.steps)
+        latents = yield from from_noised_source(model, request, grid, skipped(p.skip, grid), widen=p.widen)
+        return Edit(latents=latents)
 
 
 @hookimpl

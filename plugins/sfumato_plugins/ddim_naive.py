@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from sfumato.diffusion.inversion import Inversion
-from sfumato.diffusion.sampling import candidates, kept_outside, sample, shown
+from sfumato.diffusion.sampling import from_noised_source
 from sfumato.hookspecs import hookimpl
 from sfumato.method import Ability, Edit, Editor, EditRequest, Need, Progress
 from sfumato.models.model import Model
@@ -42,19 +42,8 @@ class DdimNaive(Editor[StrengthParams]):
             return Edit(
                 latents=x0, notes=("At this strength not one step is run: the picture is as it was.",)
             )
-        level = grid.levels[start]
-        branches = candidates(model, request, lambda eps: model.schedule.noised(x0, eps, level))
-        states = sample(
-            model,
-            branches,
-            grid,
-            start=start,
-            solver_name=request.solver,
-            eta=request.eta,
-            keep=kept_outside(model, request, grid),
-        )
-        last = yield from shown(states, branches[0].name, grid)
-        return Edit(latents=last.stacked(branches))
+        latents = yield from from_noised_source(model, request, grid, start)
+        return Edit(latents=latents)
 
 
 @hookimpl

@@ -116,6 +116,29 @@ def kept_outside(
     return Keep(request.latent_mask, request.x0, model.schedule, grid, noise, trajectory, widen)
 
 
+def from_noised_source(
+    model: Model, request: EditRequest, grid: Grid, start: int, *, widen: int = 0
+) -> Generator[Progress, None, Tensor]:
+    """Noise the source to level `start` and sample the candidates from there, held to it outside the mask.
+
+    Returns (n, C, h, w). `widen` is that of `Keep`.
+    """
+    x0, level = request.x0, grid.levels[start]
+    assert x0 is not None
+    branches = candidates(model, request, lambda eps: model.schedule.noised(x0, eps, level))
+    states = sample(
+        model,
+        branches,
+        grid,
+        start=start,
+        solver_name=request.solver,
+        eta=request.eta,
+        keep=kept_outside(model, request, grid, widen=widen),
+    )
+    last = yield from shown(states, branches[0].name, grid)
+    return last.stacked(branches)
+
+
 def sample(
     model: Model,
     branches: Sequence[Branch],
