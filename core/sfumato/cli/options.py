@@ -76,8 +76,6 @@ def recipe_of(given: Mapping[str, Any]) -> Recipe:
         changes["word_weights"] = pairs(given["weight"], "--weight")
     if given.get("size"):
         changes["size"] = size_of(given["size"])
-    if "model" in changes and Path(changes["model"]).is_dir():
-        changes["model"] = str(Path(changes["model"]).resolve())
     try:
         return Recipe.model_validate(base | changes)
     except ValidationError as error:
@@ -108,12 +106,15 @@ def size_of(text: str) -> tuple[int, int]:
 
 
 def settled(recipe: Recipe, registry: Registry) -> Recipe:
-    """Give the values of the methods their types, as a form would, so that the recipe is what a window keeps.
+    """Give values their types and a model's folder its whole path, so that the recipe is what a window keeps.
 
+    A model's name goes before a folder that happens to be called the same.
     Raises `InputError` for a parameter a method does not have or a value it does not take.
     """
+    folder = recipe.model not in registry.checkpoints and Path(recipe.model).is_dir()
     return recipe.model_copy(
         update={
+            "model": str(Path(recipe.model).resolve()) if folder else recipe.model,
             "editor_values": _typed(registry, "editor", recipe.editor, recipe.editor_values),
             "inverter_values": _typed(registry, "inverter", recipe.inverter, recipe.inverter_values),
         }

@@ -136,6 +136,15 @@ def test_invert_reports_and_keeps(run: Run, edit: Run) -> None:
     assert "reused" in edit().stdout
 
 
+def test_a_model_of_that_name_goes_before_a_folder_of_that_name(run: Run) -> None:
+    Path("starter").mkdir()
+    result = run("generate", "a red apple", "-o", "g.png", "--model", "starter", "--steps", 1, "--threads", 1)
+    assert (result.exit_code, result.stderr) == (0, "")
+    saved = read_recipe("g.png")
+    assert saved is not None
+    assert saved.recipe.model == "starter"
+
+
 def test_generate_makes_a_picture_of_the_size_asked(run: Run) -> None:
     result = run("generate", "a red apple", "-o", "g.png", "--size", "128x96", "--steps", 2, "--threads", 1)
     assert result.exit_code == 0, result.stderr
