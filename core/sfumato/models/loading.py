@@ -126,7 +126,7 @@ def _explained(part: str, root: Path) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the libraries' progress bars and warnings off the terminal; borrowed settings are given back."""
+    """Keep the libraries' progress bars and warnings off the terminal; bars stay off, levels come back."""
     libraries = (diffusers_logging, transformers_logging)
     levels = [library.get_verbosity() for library in libraries]
     for library in libraries:
