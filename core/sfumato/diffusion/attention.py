@@ -123,16 +123,16 @@ class Plan:
 def attention(unet: nn.Module, plan: Plan | None, step: int, rows: Sequence[str]) -> Iterator[None]:
     """Install the plan's processors for one network call; restore the previous ones on the way out."""
     active = plan.at(step) if plan else {}
-    before = {site: unet.get_submodule(site.name) for site in active}
+    before: dict[Site, Any] = {site: unet.get_submodule(site.name) for site in active}
     originals: dict[Site, Any] = {site: module.processor for site, module in before.items()}
     try:
         for site, module in before.items():
             assert plan is not None
-            module.set_processor(_Controlled(site, active[site], plan, (step, tuple(rows))))  # type: ignore[operator]
+            module.set_processor(_Controlled(site, active[site], plan, (step, tuple(rows))))
         yield
     finally:
         for site, module in before.items():
-            module.set_processor(originals[site])  # type: ignore[operator]
+            module.set_processor(originals[site])
 
 
 class _Controlled:
