@@ -269,9 +269,15 @@ def test_guidance_does_not_matter_when_both_texts_agree(
     assert torch.equal(results[0], results[1])
 
 
-def test_candidates_are_those_of_the_following_seeds(tiny_model: Any, tiny_request: Make) -> None:
-    both = drain(Generate().edit(tiny_request(candidates=2, seed=5), None, tiny_model)).latents
-    single = drain(Generate().edit(tiny_request(candidates=1, seed=6), None, tiny_model)).latents
+@pytest.mark.parametrize("editor", [Generate(), DdimNaive(), Blended()], ids=lambda each: each.name)
+def test_candidates_are_those_of_the_following_seeds(
+    editor: Any, tiny_model: Any, tiny_request: Make
+) -> None:
+    """Whatever is drawn, for the start or for a mask's background, candidate k draws it from seed + k."""
+    mask = some_mask() if editor.name == "blended" else None
+    request = tiny_request(seed=5, params=editor.params(), latent_mask=mask)
+    both = drain(editor.edit(replace(request, candidates=2), None, tiny_model)).latents
+    single = drain(editor.edit(replace(request, seed=6), None, tiny_model)).latents
     torch.testing.assert_close(both[1:], single, rtol=1e-3, atol=1e-3)
 
 

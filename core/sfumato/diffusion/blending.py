@@ -7,8 +7,8 @@ picture, and any coverage of a latent cell counts, so that thin masks do not van
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -46,22 +46,26 @@ class Keep:
     x0: Tensor
     schedule: Schedule
     grid: Grid
-    noise: Noise
+    new_noise: Callable[[int], Noise]
+    """The k-th branch's own source of noise, so that candidates do not depend on one another."""
     trajectory: Tensor | None = None
     widen: int = 0
+    _noises: dict[str, Noise] = field(default_factory=dict)
 
-    def __call__(self, x: Tensor, i: int) -> Tensor:
-        """Blend a latent that has arrived at grid.levels[i]."""
+    def __call__(self, x: Tensor, i: int, branch: str) -> Tensor:
+        """Blend the latent of a branch that has arrived at grid.levels[i]."""
         wider = round(self.widen * max(0.0, 1 - 2 * i / self.grid.steps))
-        return torch.where(grown(self.mask, wider) > 0.5, x, self.background(i))
+        return torch.where(grown(self.mask, wider) > 0.5, x, self.background(i, branch))
 
-    def background(self, i: int) -> Tensor:
-        """(1, C, h, w): the source at grid.levels[i]."""
+    def background(self, i: int, branch: str) -> Tensor:
+        """(1, C, h, w): the source at grid.levels[i], as this branch sees it."""
         if i == self.grid.steps:
             return self.x0
         if self.trajectory is not None:
             return self.trajectory[i : i + 1]
-        return self.schedule.noised(self.x0, self.noise(), self.grid.levels[i])
+        if branch not in self._noises:
+            self._noises[branch] = self.new_noise(len(self._noises))
+        return self.schedule.noised(self.x0, self._noises[branch](), self.grid.levels[i])
 
 
 @dataclass(frozen=True, eq=False)

@@ -112,8 +112,12 @@ def kept_outside(
     """What holds an edit to its source outside the request's mask; None without a mask."""
     if request.latent_mask is None or request.x0 is None:
         return None
-    noise = fresh_noise(request.seed, request.x0.shape, request.x0.device)
-    return Keep(request.latent_mask, request.x0, model.schedule, grid, noise, trajectory, widen)
+    x0 = request.x0
+
+    def noise(k: int) -> Noise:
+        return fresh_noise(request.seed + k, x0.shape, x0.device)
+
+    return Keep(request.latent_mask, x0, model.schedule, grid, noise, trajectory, widen)
 
 
 def from_noised_source(
@@ -170,7 +174,7 @@ def sample(
             noise = each.noise if noise_maps is None else _replay(noise_maps, i)
             x0hat[each.name] = model.schedule.x0hat(x, e, level)
             moved = steppers[each.name].step(x, e, i, noise)
-            latents[each.name] = moved if keep is None else keep(moved, i + 1)
+            latents[each.name] = moved if keep is None else keep(moved, i + 1, each.name)
         state = StepState(i, latents, x0hat)
         yield state
 

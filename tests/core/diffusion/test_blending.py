@@ -30,7 +30,7 @@ def test_a_widened_mask_ends_at_its_own_size() -> None:
     mask = torch.zeros(1, 1, 9, 9)
     mask[..., 4, 4] = 1
     x0, x = torch.zeros(1, 4, 9, 9), torch.ones(1, 4, 9, 9)
-    keep = Keep(mask, x0, schedule, grid, lambda: torch.zeros(1, 4, 9, 9), widen=2)
-    painted = [int(keep(x, i)[0, 0].sum()) for i in range(1, 11)]
+    keep = Keep(mask, x0, schedule, grid, lambda k: lambda: torch.zeros(1, 4, 9, 9), widen=2)
+    painted = [int(keep(x, i, "tgt")[0, 0].sum()) for i in range(1, 11)]
     assert painted[0] > painted[-1] == 1
     assert painted == sorted(painted, reverse=True)

@@ -36,4 +36,4 @@ def test_the_background_is_noised_on_the_pictures_device(
     request = tiny_request(x0=x0, latent_mask=torch.ones(1, 1, 16, 16, device=ELSEWHERE))
     keep = kept_outside(tiny_model, request, tiny_model.schedule.grid(4))
     assert keep is not None
-    assert keep.background(1).device == ELSEWHERE
+    assert keep.background(1, "tgt").device == ELSEWHERE
