@@ -51,6 +51,8 @@ class Schedule:
         prediction = config.get("prediction_type", "epsilon")
         if prediction not in ("epsilon", "v_prediction"):
             raise ModelError(f"The model predicts '{prediction}', which this version cannot use.")
+        if config.get("rescale_betas_zero_snr"):
+            raise ModelError("The model's noise schedule ends in pure noise, which this version cannot use.")
         betas = _betas(config)
         return cls(tuple((1 - betas).cumprod(0).tolist()), prediction)
 

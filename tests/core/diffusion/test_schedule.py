@@ -93,6 +93,8 @@ def test_v_prediction_means_the_same_noise() -> None:
 def test_unknown_schedules_are_refused() -> None:
     with pytest.raises(ModelError, match="cosine"):
         Schedule.from_config(SCHEDULER | {"beta_schedule": "cosine"})
+    with pytest.raises(ModelError, match="pure noise"):
+        Schedule.from_config(SCHEDULER | {"rescale_betas_zero_snr": True})
     with pytest.raises(ModelError, match="sample"):
         Schedule.from_config(SCHEDULER | {"prediction_type": "sample"})
 
