@@ -17,7 +17,7 @@ from sfumato.failure import explain
 from sfumato.imports import considerate, open_torch_libraries
 from sfumato.method import Job, Pixels
 from sfumato.pace import Advance, Pace
-from sfumato.perform import perform, stepped
+from sfumato.perform import Walk, perform, stepped
 from sfumato.settings import Settings
 from sfumato.workshop import Workshop, open_workshop
 
@@ -140,18 +140,16 @@ class Engine:
 
     def _drive(self, job: Job, workshop: Workshop) -> Outcome:
         steps = stepped(perform(job, workshop))
+        walk = Walk(steps)
         try:
-            while True:
-                try:
-                    now = next(steps)
-                except StopIteration as end:
-                    return end.value
+            for now in walk:
                 self._tell_dropped()
                 if self._stop_asked:
                     raise _Cancelled
                 self._tell(self._advanced(job, now, workshop))
         finally:
             steps.close()
+        return walk.result
 
     def _advanced(self, job: Job, now: Advance, workshop: Workshop) -> Advanced:
         return Advanced(

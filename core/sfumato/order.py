@@ -13,8 +13,7 @@ from sfumato.errors import InputError
 from sfumato.events import ModelInfo
 from sfumato.method import Editor, Inverter, Job, Method, Need
 from sfumato.pairing import Facts, PairingError, inversion_refusal, refusal
-from sfumato.params import Params, parse
-from sfumato.plugins import Registry
+from sfumato.params import Params
 from sfumato.prompts import words
 from sfumato.workshop import Workshop
 
@@ -83,9 +82,9 @@ def check(job: Job, workshop: Workshop) -> Order:
         job=job,
         model=model,
         editor=registry.editors[editor.name],
-        editor_params=_parsed(registry, "editor", editor.name, recipe.editor_values),
+        editor_params=registry.parsed("editor", editor.name, recipe.editor_values),
         inverter=registry.inverters[inverter.name] if inverter else None,
-        inverter_params=_parsed(registry, "inverter", inverter.name, recipe.inverter_values)
+        inverter_params=registry.parsed("inverter", inverter.name, recipe.inverter_values)
         if inverter
         else Params(),
         facts=facts,
@@ -106,11 +105,6 @@ def facts_of(job: Job) -> Facts:
         weights_differ=any(weight != 1 for weight in recipe.word_weights.values()),
         mask_empty=job.mask is not None and not job.mask.any(),
     )
-
-
-def _parsed(registry: Registry, kind: str, name: str, values: Mapping[str, Any]) -> Params:
-    method = registry.editors[name] if kind == "editor" else registry.inverters[name]
-    return parse(method.params, values, method.title)
 
 
 def _check_arrays(job: Job) -> None:

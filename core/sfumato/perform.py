@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sfumato.errors import MethodError
 from sfumato.events import InversionReport, Outcome
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sfumato.diffusion.inversion import Inversion
     from sfumato.models.model import Model
 
+P = TypeVar("P")
 R = TypeVar("R")
 Steps = Generator[Progress, None, R]
 Plan = tuple[tuple[Phase, int], ...]
@@ -59,6 +60,18 @@ def perform(job: Job, workshop: Workshop) -> Generator[Advance, None, Outcome]:
     )
 
 
+class Walk(Generic[P, R]):
+    """Go through a generator in a `for` loop; what it returns is `result` afterwards."""
+
+    result: R
+
+    def __init__(self, steps: Generator[P, None, R]) -> None:
+        self._steps = steps
+
+    def __iter__(self) -> Iterator[P]:
+        self.result = yield from self._steps
+
+
 def stepped(steps: Generator[Advance, None, R]) -> Generator[Advance, None, R]:
     """Run each step with gradients off, and close `steps` whatever happens.
 
@@ -91,17 +104,15 @@ def _through(
     steps: Steps[R], plan: Plan, box: tuple[int, int, int, int] | None = None
 ) -> Generator[Advance, None, R]:
     """Run `steps` as the first phase of `plan`, saying with each what is still ahead."""
+    walk = Walk(steps)
     try:
-        while True:
-            try:
-                now = next(steps)
-            except StopIteration as end:
-                return end.value
+        for now in walk:
             yield Advance(
                 now.step, now.total, now.stage, now.preview, phase=plan[0][0], ahead=plan[1:], box=box
             )
     finally:
         steps.close()
+    return walk.result
 
 
 def _rows(model: Model) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal, TypeVar
@@ -19,7 +19,7 @@ from sfumato.method import Ability, Editor, Inverter, Method, MethodInfo, Need
 from sfumato.models.catalogue import Checkpoint
 from sfumato.models.folder import describe
 from sfumato.pairing import PairingError
-from sfumato.params import Params, controls
+from sfumato.params import Params, controls, parse
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +51,12 @@ class Registry:
             return self.infos[kind, name]
         known = ", ".join(sorted(n for k, n in self.infos if k == kind)) or "none"
         raise PairingError(f"There is no {kind} '{name}'.", advice=f"There are: {known}.")
+
+    def parsed(self, kind: Kind, name: str, values: Mapping[str, Any]) -> Params:
+        """Parse plain values as a method's parameters. Raises `InputError` or `PairingError`."""
+        title = self.info(kind, name).title
+        method = self.editors[name] if kind == "editor" else self.inverters[name]
+        return parse(method.params, values, title)
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,11 @@ SIDE = 256
 
 def before_after() -> None:
     from sfumato import compose
+    from sfumato.cli.answers import run
     from sfumato.document.compositor import flatten
     from sfumato.document.layers import Document, Layer
     from sfumato.files.images import open_image, open_mask
     from sfumato.method import Job, Recipe
-    from sfumato.perform import perform, stepped
 
     workshop = compose.workshop()
     columns = []
@@ -35,14 +35,8 @@ def before_after() -> None:
         image, size = flatten(picture), (picture.width, picture.height)
         mask = open_mask(SAMPLES / entry["mask"], size) if "mask" in entry else None
         recipe = Recipe(source=entry["source"], target=entry["target"], editor=entry.get("editor", "p2p"))
-        steps = stepped(
-            perform(Job(recipe=recipe, image=image, profile=picture.profile, mask=mask), workshop)
-        )
-        try:
-            while True:
-                next(steps)
-        except StopIteration as end:
-            outcome = end.value
+        job = Job(recipe=recipe, image=image, profile=picture.profile, mask=mask)
+        outcome = run(job, workshop)
         layers = [Layer("", image), Layer("", outcome.patches[0], *outcome.box[:2])]
         columns.append(np.concatenate([_square(image), _square(flatten(Document(*size, layers)))]))
     Image.fromarray(np.concatenate(columns, axis=1)).save(HERE / "before_after.png", optimize=True)

@@ -15,7 +15,7 @@ from sfumato.failure import explain
 from sfumato.method import Job
 from sfumato.pace import Pace
 from sfumato.pairing import PairingError
-from sfumato.perform import perform, stepped
+from sfumato.perform import Walk, perform, stepped
 from sfumato.workshop import Workshop
 
 FAILURE, BAD_INPUT, INTERRUPTED = 1, 2, 130
@@ -49,16 +49,13 @@ def exit_code(error: SfumatoError) -> int:
 def run(job: Job, workshop: Workshop) -> Outcome:
     """Perform a job in the foreground. Raises `SfumatoError`; a bug is one that carries details."""
     steps = stepped(perform(job, workshop))
-    pace = Pace()
+    walk, pace = Walk(steps), Pace()
     pace.begin()
     try:
         with _bar() as show:
-            while True:
-                try:
-                    now = next(steps)
-                except StopIteration as end:
-                    return end.value
+            for now in walk:
                 show(now.stage, now.step, now.total, pace.seconds_left(now))
+        return walk.result
     except Exception as error:
         raise explain(error, job) from error.__cause__
     finally:

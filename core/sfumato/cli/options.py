@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from sfumato.errors import InputError
 from sfumato.files.recipe import SavedRecipe, load_recipe
 from sfumato.method import Recipe
-from sfumato.params import explain, parse
+from sfumato.params import explain
 from sfumato.plugins import Kind, Registry
 
 Picture = Annotated[Path, typer.Argument(metavar="IN", help="The picture, or an .ora project.")]
@@ -124,6 +124,4 @@ def settled(recipe: Recipe, registry: Registry) -> Recipe:
 def _typed(registry: Registry, kind: Kind, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     if not values:
         return {}
-    title = registry.info(kind, name).title
-    method = registry.editors[name] if kind == "editor" else registry.inverters[name]
-    return parse(method.params, values, title).model_dump(include=set(values))
+    return registry.parsed(kind, name, values).model_dump(include=set(values))

@@ -6,15 +6,12 @@ Soft masks stay soft: growing is the maximum over a neighbourhood, shrinking the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, ImageFilter
 
 from sfumato.document.geometry import Rect, window
 from sfumato.method import Mask
-
-Extreme = Callable[[Mask, Mask], Mask]
 
 
 def empty(width: int, height: int) -> Mask:
