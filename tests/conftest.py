@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -38,14 +39,36 @@ def _tiny_model() -> Any:
     return tiny_model()
 
 
+@pytest.fixture(scope="session")
+def _tiny_instruct_model() -> Any:
+    from tests.tiny import tiny_model
+
+    return tiny_model(instructions=True)
+
+
+@contextmanager
+def _lent(model: Any) -> Iterator[Any]:
+    """A shared model that must come back as it went."""
+    before = dict(model.unet.attn_processors)
+    model.stop.clear()
+    yield model
+    model.stop.clear()
+    assert model.unet.attn_processors == before, "an attention processor was left behind"
+    assert not any(module._forward_hooks for module in model.unet.modules()), "a hook was left behind"
+
+
 @pytest.fixture
 def tiny_model(_tiny_model: Any) -> Iterator[Any]:
     """A `Model` of random weights: 32-pixel pictures, 16x16 latents, context length 16."""
-    before = dict(_tiny_model.unet.attn_processors)
-    _tiny_model.stop.clear()
-    yield _tiny_model
-    _tiny_model.stop.clear()
-    assert _tiny_model.unet.attn_processors == before, "an attention processor was left behind"
+    with _lent(_tiny_model) as model:
+        yield model
+
+
+@pytest.fixture
+def tiny_instruct_model(_tiny_instruct_model: Any) -> Iterator[Any]:
+    """The same with 8 input channels, as InstructPix2Pix has."""
+    with _lent(_tiny_instruct_model) as model:
+        yield model
 
 
 @pytest.fixture

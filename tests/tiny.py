@@ -47,8 +47,8 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def tiny_parts() -> dict[str, Any]:
-    """Random weights from a fixed seed, in the classes real checkpoints use."""
+def tiny_parts(channels: int = 4) -> dict[str, Any]:
+    """Random weights from a fixed seed, in the classes real checkpoints use; `channels` go into the U-Net."""
     torch.manual_seed(0)
     tokenizer = tiny_tokenizer()
     text = CLIPTextConfig(
@@ -65,6 +65,7 @@ def tiny_parts() -> dict[str, Any]:
     return {
         "unet": UNet2DConditionModel(
             sample_size=16,
+            in_channels=channels,
             block_out_channels=(16, 32),
             layers_per_block=1,
             down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
@@ -86,10 +87,13 @@ def tiny_parts() -> dict[str, Any]:
     }
 
 
-def tiny_model(prediction: str = "epsilon") -> Model:
+def tiny_model(prediction: str = "epsilon", *, instructions: bool = False) -> Model:
+    """A model of random weights; with `instructions` its U-Net takes the picture as four more channels."""
+    follows = {Ability.INSTRUCTIONS}
+    abilities = follows if instructions else set(Ability) - follows
     return Model.from_parts(
-        info=ModelInfo("tiny", "Tiny", size=32, multiple=4, abilities=frozenset(Ability)),
-        **tiny_parts(),
+        info=ModelInfo("tiny", "Tiny", size=32, multiple=4, abilities=frozenset(abilities)),
+        **tiny_parts(8 if instructions else 4),
         scheduler_config=SCHEDULER | {"prediction_type": prediction},
         weights_hash="tiny",
     )

@@ -40,6 +40,7 @@ class Need(StrEnum):
     INSTRUCTION = "an instruction"
     MASK = "a mask"
     CONTROL_IMAGE = "a control image"
+    CONCEPTS = "something to add or to take away"
 
 
 class Ability(StrEnum):
@@ -48,6 +49,7 @@ class Ability(StrEnum):
     PROMPTS = "that follows prompts"
     ATTENTION = "with attention between words and picture"
     INVERSION = "of many small steps (not a turbo or LCM model)"
+    INSTRUCTIONS = "trained to follow instructions (InstructPix2Pix and its kin)"
 
 
 class Recipe(BaseModel):
@@ -82,6 +84,11 @@ class Recipe(BaseModel):
     solver: Solver = "ddim"
     eta: float = Field(default=0.0, ge=0, le=1)
     """Fresh noise per step: 0 is DDIM, 1 is DDPM."""
+    timestep_offset: Literal[0, 1] = 1
+    """1 takes the timesteps checkpoints were made for; 0 those of the published editing code, whose last step
+    is idle."""
+    encoding: Literal["mean", "sample"] = "mean"
+    """Start from the mean of the VAE's posterior, or from one sample of it as some published code does."""
     size: tuple[int, int] | None = None
     """(width, height) in pixels for pictures made from words alone; the model's own size if absent."""
     candidates: int = Field(default=1, ge=1, le=16)
@@ -138,8 +145,10 @@ class EditRequest(Generic[P]):
     eta: float
     candidates: int
     params: P
+    timestep_offset: int = 1
     noise: Tensor | None = None
-    """(1, C, h, w): use this noise instead of drawing it from the seed."""
+    """Use this noise instead of drawing it from the seed: (1, C, h, w), or one per level where a method draws
+    one for each."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -102,6 +102,7 @@ def facts_of(job: Job) -> Facts:
         source=recipe.source,
         target=recipe.target,
         instruction=recipe.instruction,
+        concepts=any(strength for _, strength in recipe.concepts),
         weights_differ=any(weight != 1 for weight in recipe.word_weights.values()),
         mask_empty=job.mask is not None and not job.mask.any(),
     )

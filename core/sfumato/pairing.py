@@ -24,6 +24,7 @@ class Facts:
     source: str = ""
     target: str = ""
     instruction: str = ""
+    concepts: bool = False
     weights_differ: bool = False
     """Some word weight is not 1."""
     mask_empty: bool = False
@@ -43,6 +44,7 @@ class Facts:
             Need.INSTRUCTION: bool(self.instruction.strip()),
             Need.MASK: self.has_mask,
             Need.CONTROL_IMAGE: bool(self.controls),
+            Need.CONCEPTS: self.concepts,
         }[need]
 
 
@@ -53,6 +55,7 @@ _HOW = {
     Need.INSTRUCTION: "say what to do",
     Need.MASK: "paint over what may change",
     Need.CONTROL_IMAGE: "choose one",
+    Need.CONCEPTS: "name it, with how strongly",
 }
 
 

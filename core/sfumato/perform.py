@@ -126,7 +126,9 @@ def _invert(
     inverter = order.inverter
     assert inverter is not None
     request = inverter_request(order, scene)
-    key = workshop.store.key(inversion_key(inverter, request, model))
+    recipe = order.job.recipe
+    vae = recipe.encoding if recipe.encoding == "mean" else f"sample {recipe.seed}"
+    key = workshop.store.key(inversion_key(inverter, request, model, vae=vae))
     inversion = workshop.store.get(key, device=model.device)
     reused = inversion is not None
     if inversion is None:

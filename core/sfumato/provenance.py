@@ -63,11 +63,13 @@ def provenance(
     }
 
 
-def inversion_key(inverter: Inverter[Any], request: EditRequest[Any], model: Model) -> dict[str, Any]:
+def inversion_key(
+    inverter: Inverter[Any], request: EditRequest[Any], model: Model, *, vae: str = "mean"
+) -> dict[str, Any]:
     """Everything an inversion depends on, as JSON values; `request` is the inverter's own.
 
     Of guidance, seed and negative prompt only what the inverter declares counts, so that a new target,
-    another editor or another seed find the inversion again.
+    another editor or another seed find the inversion again. `vae` says how the picture was encoded.
     """
     assert request.image is not None
     here = machine(model)
@@ -77,10 +79,10 @@ def inversion_key(inverter: Inverter[Any], request: EditRequest[Any], model: Mod
         "inverter": [inverter.name, inverter.version],
         "values": request.params.model_dump(),
         "prompt": request.source,
-        "levels": list(model.schedule.grid(request.steps).levels),
+        "levels": list(model.grid(request).levels),
         "eta": request.eta,
         "solver": request.solver,
-        "vae": "mean",
+        "vae": vae,
         "machine": {name: here[name] for name in ("device", "precision", "threads", "batch")},
         "torch": here["libraries"]["torch"],
         **{name: getattr(request, name) for name in sorted(inverter.depends_on)},

@@ -17,7 +17,7 @@ from sfumato.document.matte import snap
 from sfumato.document.region import Region, choose_region, cut, cut_mask, paste
 from sfumato.document.resampling import resize
 from sfumato.errors import MethodError
-from sfumato.method import Edit, EditRequest, Job, Pixels, Progress
+from sfumato.method import Edit, EditRequest, Job, Pixels, Progress, Recipe
 from sfumato.order import Order
 
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ def stage(order: Order, model: Model) -> Scene:
     region = _region(job, model)
     seen = None if job.image is None or order.from_words else cut(job.image, job.profile, region)
     image = None if seen is None else to_tensor(seen, model)
-    x0 = None if image is None else model.encode(image)
     width, height = region.size
     shape = model.latent_shape(height, width)
+    x0 = None if image is None else _encoded(image, shape, recipe, model)
     pixel_mask = None if job.mask is None else _mask_tensor(cut_mask(job.mask, region), model)
     request = EditRequest(
         image=image,
@@ -84,8 +84,18 @@ def stage(order: Order, model: Model) -> Scene:
         eta=recipe.eta,
         candidates=recipe.candidates,
         params=order.editor_params,
+        timestep_offset=recipe.timestep_offset,
     )
     return Scene(region, request, seen, None if x0 is None else to_picture(model.decode(x0)))
+
+
+def _encoded(image: Tensor, shape: tuple[int, ...], recipe: Recipe, model: Model) -> Tensor:
+    """x_0 as the recipe wants it: the posterior's mean, or the sample its seed stands for."""
+    from sfumato.diffusion.sampling import fresh_noise
+
+    if recipe.encoding == "mean":
+        return model.encode(image)
+    return model.encode(image, noise=fresh_noise(recipe.seed, shape, model.device)())
 
 
 def _region(job: Job, model: Model) -> Region:

@@ -41,7 +41,7 @@ class Blended(Editor[BlendedParams]):
     def edit(
         self, request: EditRequest[BlendedParams], inversion: Inversion | None, model: Model
     ) -> Generator[Progress, None, Edit]:
-        p, grid = request.params, model.schedule.grid(request.steps)
+        p, grid = request.params, model.grid(request)
         latents = yield from from_noised_source(model, request, grid, skipped(p.skip, grid), widen=p.widen)
         return Edit(latents=latents)
 

@@ -33,7 +33,7 @@ class Ddim(Inverter[DdimParams]):
     def invert(self, request: EditRequest[DdimParams], model: Model) -> Generator[Progress, None, Inversion]:
         x0, text = request.x0, model.text(request.source)
         assert x0 is not None
-        grid = model.schedule.grid(request.steps)
+        grid = model.grid(request)
         trajectory = yield from invert_ddim(model, x0, text, grid)
         back = None
         if request.params.measure:

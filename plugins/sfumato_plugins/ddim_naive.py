@@ -35,7 +35,7 @@ class DdimNaive(Editor[StrengthParams]):
     def edit(
         self, request: EditRequest[StrengthParams], inversion: Inversion | None, model: Model
     ) -> Generator[Progress, None, Edit]:
-        x0, grid = request.x0, model.schedule.grid(request.steps)
+        x0, grid = request.x0, model.grid(request)
         assert x0 is not None
         start = grid.steps - int(request.params.strength * grid.steps)
         if start == grid.steps:

@@ -27,7 +27,7 @@ class Direct(Inverter[Params]):
     abilities = frozenset({Ability.INVERSION})
 
     def invert(self, request: EditRequest[Params], model: Model) -> Generator[Progress, None, Inversion]:
-        x0, grid = request.x0, model.schedule.grid(request.steps)
+        x0, grid = request.x0, model.grid(request)
         assert x0 is not None
         trajectory = yield from invert_ddim(model, x0, model.text(request.source), grid)
         return Inversion(

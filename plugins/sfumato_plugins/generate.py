@@ -27,7 +27,7 @@ class Generate(Editor[Params]):
     def edit(
         self, request: EditRequest[Params], inversion: Inversion | None, model: Model
     ) -> Generator[Progress, None, Edit]:
-        grid = model.schedule.grid(request.steps)
+        grid = model.grid(request)
         branches = candidates(model, request, lambda eps: eps)
         states = sample(model, branches, grid, solver_name=request.solver, eta=request.eta)
         last = yield from shown(states, branches[0].name, grid)

@@ -34,7 +34,7 @@ class Naive(Inverter[NaiveParams]):
     def invert(self, request: EditRequest[NaiveParams], model: Model) -> Generator[Progress, None, Inversion]:
         x0 = request.x0
         assert x0 is not None
-        grid = model.schedule.grid(request.steps)
+        grid = model.grid(request)
         eps = request.noise
         if eps is None:
             eps = fresh_noise(request.seed, x0.shape, x0.device)()

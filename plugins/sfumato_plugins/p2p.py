@@ -15,7 +15,6 @@ from sfumato.diffusion.inversion import Inversion
 from sfumato.diffusion.sampling import StepState, inverted_branch, kept_outside, sample, shown, skipped
 from sfumato.diffusion.schedule import Grid
 from sfumato.diffusion.text import equalizer, refinement, replacement
-from sfumato.errors import MethodError
 from sfumato.hookspecs import hookimpl
 from sfumato.method import Ability, Edit, Editor, EditRequest, Need, Progress
 from sfumato.models.model import Model
@@ -137,12 +136,7 @@ class AttentionControl:
 
     def settle(self, state: StepState) -> None:
         """After a step: blend. Raises `MethodError` if the plan was to act and found nowhere to."""
-        if self.plan.wanted and not self.plan.acted:
-            raise MethodError(
-                "Prompt-to-Prompt found no attention layer of this model to act on.",
-                kept="Your picture is unchanged.",
-                advice="Choose another method for this model.",
-            )
+        self.plan.check_acted(PromptToPrompt.title, state.i)
         if self.blend is not None:
             self.blend(state)
 

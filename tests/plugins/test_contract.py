@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from importlib.metadata import entry_points
 from itertools import pairwise
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn.functional import interpolate
 
 from sfumato.diffusion.denoiser import Stopped
 from sfumato.diffusion.inversion import Inversion
-from sfumato.method import Edit, Editor, EditRequest, Inverter, Need, Progress
+from sfumato.method import Ability, Edit, Editor, EditRequest, Inverter, Need, Progress
 from sfumato.params import controls, parse
 from tests.tiny import drain
 
@@ -33,6 +35,18 @@ METHODS = [pytest.param(method, id=method.name) for method in (*INVERTERS, *EDIT
 Make = Callable[..., EditRequest[Any]]
 
 
+@pytest.fixture
+def model(request: pytest.FixtureRequest) -> Any:
+    """The tiny model the parametrised method can run on."""
+    chosen = [
+        request.node.callspec.params[kind]
+        for kind in ("method", "editor")
+        if kind in request.node.callspec.params
+    ]
+    follows = any(Ability.INSTRUCTIONS in method.abilities for method in chosen)
+    return request.getfixturevalue("tiny_instruct_model" if follows else "tiny_model")
+
+
 def start(method: Any, request: EditRequest[Any], model: Any) -> Generator[Progress, None, Any]:
     """The method's own generator, with whatever it needs."""
     if isinstance(method, Inverter):
@@ -45,23 +59,26 @@ def start(method: Any, request: EditRequest[Any], model: Any) -> Generator[Progr
     return method.edit(request, inversion, model)
 
 
-def fitted(method: Any, request: EditRequest[Any]) -> EditRequest[Any]:
-    from dataclasses import replace
-
+def fitted(method: Any, request: EditRequest[Any], **values: Any) -> EditRequest[Any]:
+    """The request with all that the method needs, and its parameters at their defaults but for `values`."""
     mask = torch.zeros(1, 1, 16, 16)
     mask[..., 4:10, 5:12] = 1
-    needs_mask = Need.MASK in method.needs
-    return replace(
-        request, params=parse(method.params, {}, method.title), latent_mask=mask if needs_mask else None
-    )
+    given = {
+        Need.MASK: {"latent_mask": mask, "pixel_mask": interpolate(mask, scale_factor=2)},
+        Need.INSTRUCTION: {"instruction": "a big red dog"},
+        Need.CONCEPTS: {"concepts": (("dog", 1.0), ("grass", -0.5))},
+        Need.CONTROL_IMAGE: {"control_images": {"control": torch.linspace(-1, 1, 32).expand(1, 3, 32, 32)}},
+    }
+    met = {name: value for need in method.needs for name, value in given.get(need, {}).items()}
+    return replace(request, params=parse(method.params, values, method.title), **met)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_progress_rises_and_the_result_has_the_right_size(
-    method: Any, tiny_model: Any, tiny_request: Make
+    method: Any, model: Any, tiny_request: Make
 ) -> None:
     request = fitted(method, tiny_request(candidates=2))
-    steps = start(method, request, tiny_model)
+    steps = start(method, request, model)
     seen: list[tuple[str, int]] = []
     with torch.no_grad():
         while True:
@@ -85,9 +102,9 @@ def test_progress_rises_and_the_result_has_the_right_size(
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_same_request_gives_the_same_pixels(method: Any, tiny_model: Any, tiny_request: Make) -> None:
+def test_the_same_request_gives_the_same_pixels(method: Any, model: Any, tiny_request: Make) -> None:
     def run() -> torch.Tensor:
-        result = drain(start(method, fitted(method, tiny_request(eta=0.3)), tiny_model))
+        result = drain(start(method, fitted(method, tiny_request(eta=0.3)), model))
         return result.latents if isinstance(result, Edit) else result.trajectory
 
     assert torch.equal(run(), run())
@@ -95,10 +112,10 @@ def test_the_same_request_gives_the_same_pixels(method: Any, tiny_model: Any, ti
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_stop_inside_a_block_of_step_two_restores_the_network(
-    method: Any, tiny_model: Any, tiny_request: Make
+    method: Any, model: Any, tiny_request: Make
 ) -> None:
     """The `tiny_model` fixture asserts that the processors are back."""
-    steps = start(method, fitted(method, tiny_request()), tiny_model)
+    steps = start(method, fitted(method, tiny_request()), model)
     if method.name == "naive":
         pytest.skip("adds noise in one go: there is no step two")
     with torch.no_grad():
@@ -108,9 +125,9 @@ def test_a_stop_inside_a_block_of_step_two_restores_the_network(
         def in_the_middle(*_: Any) -> None:
             nonlocal calls
             calls += 1
-            tiny_model.stop.set()
+            model.stop.set()
 
-        handle = tiny_model.unet.mid_block.register_forward_pre_hook(in_the_middle)
+        handle = model.unet.mid_block.register_forward_pre_hook(in_the_middle)
         with pytest.raises(Stopped):
             next(steps)
         handle.remove()
@@ -119,13 +136,13 @@ def test_a_stop_inside_a_block_of_step_two_restores_the_network(
 
 @pytest.mark.parametrize("method", METHODS)
 def test_closing_a_suspended_generator_leaves_nothing_behind(
-    method: Any, tiny_model: Any, tiny_request: Make
+    method: Any, model: Any, tiny_request: Make
 ) -> None:
-    steps = start(method, fitted(method, tiny_request()), tiny_model)
-    before = dict(tiny_model.unet.attn_processors)
+    steps = start(method, fitted(method, tiny_request()), model)
+    before = dict(model.unet.attn_processors)
     with torch.no_grad():
         next(steps, None)
-        assert tiny_model.unet.attn_processors == before, "patched while suspended"
+        assert model.unet.attn_processors == before, "patched while suspended"
         steps.close()
 
 
@@ -151,10 +168,10 @@ def test_names_are_unique() -> None:
     "editor", [pytest.param(each, id=each.name) for each in EDITORS if each.inversion != "none"]
 )
 def test_every_inverter_feeds_every_editor_that_takes_one(
-    inverter: Inverter[Any], editor: Editor[Any], tiny_model: Any, tiny_request: Make
+    inverter: Inverter[Any], editor: Editor[Any], model: Any, tiny_request: Make
 ) -> None:
-    inversion = drain(inverter.invert(fitted(inverter, tiny_request()), tiny_model))
+    inversion = drain(inverter.invert(fitted(inverter, tiny_request()), model))
     stored = Inversion.from_tensors(*inversion.to_tensors())
-    edit = drain(editor.edit(fitted(editor, tiny_request()), inversion, tiny_model))
-    again = drain(editor.edit(fitted(editor, tiny_request()), stored, tiny_model))
+    edit = drain(editor.edit(fitted(editor, tiny_request()), inversion, model))
+    again = drain(editor.edit(fitted(editor, tiny_request()), stored, model))
     assert torch.equal(edit.latents, again.latents)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from sfumato.diffusion.attention import Hook, Plan
+from sfumato.diffusion.denoiser import Seen
 from sfumato.diffusion.inversion import Inversion, invert_ddim
 from sfumato.diffusion.sampling import inverted_branch, sample
 from sfumato.errors import MethodError
@@ -206,7 +207,7 @@ def test_an_inversion_step_undoes_its_own_noise(tiny_model: Any, tiny_request: M
         text = tiny_model.text(ddim.prompt).embeddings
         for i in range(ddim.grid.steps):
             high, low = ddim.grid.levels[i], ddim.grid.levels[i + 1]
-            eps = tiny_model.denoiser({"r": (ddim.trajectory[i + 1 : i + 2], text)}, high)["r"]
+            eps = tiny_model.denoiser({"r": Seen(ddim.trajectory[i + 1 : i + 2], text)}, high)["r"]
             back = tiny_model.schedule.move(ddim.trajectory[i : i + 1], eps, high, low)
             torch.testing.assert_close(back, ddim.trajectory[i + 1 : i + 2], rtol=1e-5, atol=1e-5)
 

@@ -1,20 +1,19 @@
 """Attention under control: named sites in execution order, and a plan of what happens at which step.
 
-A plan is an argument of one denoiser call. Its processors are installed for that call and taken out after
-it, whatever happens, so a suspended, cancelled or failed edit never leaves a patched network behind.
-Probabilities are materialised only at sites and steps a hook asks for; all else keeps the fused kernel.
+A plan is an argument of one denoiser call; `processors` carries it out for that call alone. Three kinds of
+hook: on the probabilities of a site, on its queries, keys and values, and on the output of any module.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
-import torch
 from torch import Tensor, nn
+
+from sfumato.errors import MethodError
 
 Kind = Literal["self", "cross"]
 
@@ -91,26 +90,75 @@ class Hook:
     act: Callable[[Probabilities, Site, int], Probabilities]
 
 
+class Qkv(NamedTuple):
+    """Queries, keys and values of one row at one site, each (heads, tokens, d)."""
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    bias: Tensor | None = None
+    """(queries, keys), added to the scores; -inf forbids a query a key."""
+
+
+Streams = Mapping[str, Qkv]
+
+
+@dataclass(frozen=True)
+class StreamHook:
+    """At `sites`, during `steps`: read queries, keys and values of some rows, give new ones for others.
+
+    No probability is materialised. A row may be given more keys and values than it had (MasaCtrl's union).
+    """
+
+    sites: frozenset[Site]
+    steps: range
+    reads: tuple[str, ...]
+    act: Callable[[Streams, Site, int], Streams]
+
+
+Features = Mapping[str, Tensor]
+"""For each row the output of a module, (C, h, w) or whatever it gives per row."""
+
+
+@dataclass(frozen=True)
+class FeatureHook:
+    """At the module of that path, during `steps`: read the output of some rows, give a new one for others."""
+
+    module: str
+    """E.g. "up_blocks.1.resnets.1.conv2"."""
+    steps: range
+    reads: tuple[str, ...]
+    act: Callable[[Features, int], Features]
+
+
+AnyHook = Hook | StreamHook | FeatureHook
+
+
 @dataclass
 class Plan:
     """The hooks of one edit, in order, and where they really acted."""
 
-    hooks: tuple[Hook, ...] = ()
+    hooks: tuple[AnyHook, ...] = ()
     acted: set[tuple[str, int]] = field(default_factory=set)
+    """(site or module, step)"""
 
-    def at(self, step: int) -> dict[Site, list[Hook]]:
+    def at(self, step: int) -> dict[Site, list[Hook | StreamHook]]:
         """Sites with something to do at a step."""
-        active: defaultdict[Site, list[Hook]] = defaultdict(list)
+        active: defaultdict[Site, list[Hook | StreamHook]] = defaultdict(list)
         for hook in self.hooks:
-            if step in hook.steps:
+            if step in hook.steps and not isinstance(hook, FeatureHook):
                 for site in hook.sites:
                     active[site].append(hook)
         return dict(active)
 
+    def features(self, step: int) -> tuple[FeatureHook, ...]:
+        """Hooks on module outputs at a step."""
+        return tuple(hook for hook in self.hooks if isinstance(hook, FeatureHook) and step in hook.steps)
+
     def reads(self, step: int) -> frozenset[str]:
         """Rows that must be computed at a step because a hook reads them."""
         return frozenset(
-            row for hook in self.hooks if step in hook.steps and hook.sites for row in hook.reads
+            row for hook in self.hooks if step in hook.steps and _has_place(hook) for row in hook.reads
         )
 
     @property
@@ -118,69 +166,19 @@ class Plan:
         """Whether any hook has a step to act in."""
         return any(len(hook.steps) for hook in self.hooks)
 
-
-@contextmanager
-def attention(unet: nn.Module, plan: Plan | None, step: int, rows: Sequence[str]) -> Iterator[None]:
-    """Install the plan's processors for one network call; restore the previous ones on the way out."""
-    active = plan.at(step) if plan else {}
-    before: dict[Site, Any] = {site: unet.get_submodule(site.name) for site in active}
-    originals: dict[Site, Any] = {site: module.processor for site, module in before.items()}
-    try:
-        for site, module in before.items():
-            assert plan is not None
-            module.set_processor(_Controlled(site, active[site], plan, (step, tuple(rows))))
-        yield
-    finally:
-        for site, module in before.items():
-            module.set_processor(originals[site])
+    def check_acted(self, title: str, step: int) -> None:
+        """Raise `MethodError` if hooks had a step to act in up to `step` and found nowhere to."""
+        opened = any(hook.steps.start <= step for hook in self.hooks if len(hook.steps))
+        if opened and not self.acted:
+            raise MethodError(
+                f"{title} found no attention layer of this model to act on.",
+                kept="Your picture is unchanged.",
+                advice="Choose another method for this model.",
+            )
 
 
-class _Controlled:
-    """An attention processor with explicit softmax, under a plan."""
-
-    def __init__(
-        self, site: Site, hooks: list[Hook], plan: Plan, moment: tuple[int, tuple[str, ...]]
-    ) -> None:
-        self.site, self.hooks, self.plan = site, hooks, plan
-        self.step, self.rows = moment
-
-    def __call__(
-        self,
-        attn: Any,
-        hidden_states: Tensor,
-        encoder_hidden_states: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        **_: Any,
-    ) -> Tensor:
-        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        if attn.norm_cross and encoder_hidden_states is not None:
-            context = attn.norm_encoder_hidden_states(context)
-        query, key, value = attn.to_q(hidden_states), attn.to_k(context), attn.to_v(context)
-        query, key, value = (_split(each, attn.heads) for each in (query, key, value))
-        scores = query @ key.transpose(-1, -2) * attn.scale
-        if attention_mask is not None:
-            scores = scores + attention_mask.view(scores.shape[0], -1, 1, scores.shape[-1])
-        probabilities = self._controlled(scores.softmax(dim=-1))
-        mixed = probabilities @ value
-        out = attn.to_out[1](attn.to_out[0](mixed.transpose(1, 2).flatten(2)))
-        return out / attn.rescale_output_factor
-
-    def _controlled(self, probabilities: Tensor) -> Tensor:
-        """Apply the hooks in order; (rows, heads, queries, keys)."""
-        current = dict(zip(self.rows, probabilities, strict=True))
-        changed = False
-        for hook in self.hooks:
-            if all(row in current for row in hook.reads):
-                new = hook.act(current, self.site, self.step)
-                current |= new
-                changed = changed or bool(new)
-                self.plan.acted.add((self.site.name, self.step))
-        return torch.stack([current[row] for row in self.rows]) if changed else probabilities
-
-
-def _split(x: Tensor, heads: int) -> Tensor:
-    """(rows, tokens, heads·d) -> (rows, heads, tokens, d)"""
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+def _has_place(hook: AnyHook) -> bool:
+    return isinstance(hook, FeatureHook) or bool(hook.sites)
 
 
 class MapStore:

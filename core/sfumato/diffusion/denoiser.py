@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from sfumato.diffusion.attention import Plan, attention
+from sfumato.diffusion.attention import Hook, Plan, Site
+from sfumato.diffusion.processors import Moment, controlled
 from sfumato.diffusion.schedule import Schedule
 from sfumato.diffusion.text import Text
 from sfumato.errors import MethodError
@@ -43,35 +46,71 @@ class StopFlag:
 
 @dataclass
 class Counters:
-    """Row evaluations of the network: how many went forward, how many were differentiated."""
+    """Row evaluations: how many went forward, how many were differentiated, how many a ControlNet saw."""
 
     forward: int = 0
     backward: int = 0
+    control: int = 0
+
+
+class Control(Protocol):
+    """What a ControlNet adds to its rows: residuals for the skips and the middle of the U-Net."""
+
+    def __call__(
+        self, x: Tensor, level: int, context: Tensor, step: int, added: Mapping[str, Tensor] | None
+    ) -> tuple[Sequence[Tensor], Tensor] | None:
+        """Residuals for x (n, C, h, w) with context (n, L, D) at a step; None adds nothing."""
+        ...
+
+
+class Seen(NamedTuple):
+    """What the network is shown for one row."""
+
+    latent: Tensor
+    """(1, C, h, w)"""
+    text: Tensor
+    """(1, L, D)"""
+    pooled: Tensor | None = None
+    """(1, D'), for models with a second text encoder."""
+    value_text: Tensor | None = None
+    """(1, L, D): cross-attention's values are made of this, its keys of `text`."""
+    concat: Tensor | None = None
+    """(1, C', h, w): further input channels."""
+    control: Control | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Row:
     """One evaluation: the network looks at a branch's latent with this text in mind.
 
-    `text` may hold one text per step (null-text inversion's ∅_t).
+    `text` and `value_text` may hold one entry per step (null-text inversion's ∅_t, StyleDiffusion's c̃_t).
     """
 
     name: str
-    text: Text | Tensor | Sequence[Tensor]
+    text: Text | Sequence[Text]
+    value_text: Sequence[Tensor | None] | None = None
+    concat: Tensor | None = None
+    control: Control | None = None
 
-    def embeddings(self, step: int) -> Tensor:
-        """(1, L, D) at a step."""
-        text = self.text if isinstance(self.text, Text | Tensor) else self.text[step]
-        return text.embeddings if isinstance(text, Text) else text
+    def seen(self, latent: Tensor, step: int) -> Seen:
+        """What the network is shown at a step."""
+        text = self.text if isinstance(self.text, Text) else self.text[step]
+        valued = None if self.value_text is None else self.value_text[step]
+        return Seen(latent, text.embeddings, text.pooled, valued, self.concat, self.control)
 
 
-Combine = Callable[[Mapping[str, Tensor]], Tensor]
-"""Rows' noise predictions -> the branch's; InstructPix2Pix and LEDITS++ are linear combinations too."""
+Combine = Callable[[Mapping[str, Tensor], int], Tensor]
+"""(rows' noise, step) -> the branch's; InstructPix2Pix and LEDITS++ are linear combinations too."""
 
 
 def guided(uncond: str, cond: str, w: float) -> Combine:
     """Classifier-free guidance: ε_∅ + w (ε_c - ε_∅) (Ho & Salimans 2022)."""
-    return lambda eps: eps[uncond] + w * (eps[cond] - eps[uncond])
+    return lambda eps, _: eps[uncond] + w * (eps[cond] - eps[uncond])
+
+
+def alone(row: str) -> Combine:
+    """One row and nothing else."""
+    return lambda eps, _: eps[row]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,27 +121,35 @@ class Denoiser:
     schedule: Schedule
     counters: Counters
     dtype: torch.dtype
+    sites: tuple[Site, ...] = ()
+    size_scale: int | None = None
+    """Pixels per latent cell, for networks that are told the size of the picture (SDXL)."""
+    observers: list[Hook] = field(default_factory=list)
+    """Hooks that watch every call beside its own plan and change nothing."""
 
     def __call__(
-        self,
-        rows: Mapping[str, tuple[Tensor, Tensor]],
-        level: int,
-        *,
-        plan: Plan | None = None,
-        step: int = 0,
+        self, rows: Mapping[str, Seen], level: int, *, plan: Plan | None = None, step: int = 0
     ) -> dict[str, Tensor]:
-        """Predict the noise of each row.
+        """Predict the noise of each row, all in one batch, in the order given.
 
-        `rows` maps a name to (latent (1, C, h, w), embeddings (1, L, D)); all are computed in one batch, in
-        the order given. Returns float32 (1, C, h, w) per row.
+        Returns float32 (1, C, h, w) per row. Raises `MethodError` if a number is lost.
         """
         if not rows:
             return {}
-        x = torch.cat([latent for latent, _ in rows.values()])
-        context = torch.cat([embeddings for _, embeddings in rows.values()])
-        with attention(self.unet, plan, step, tuple(rows)):
+        x = torch.cat([each.latent for each in rows.values()])
+        context = torch.cat([each.text for each in rows.values()]).to(self.dtype)
+        added = self._added(rows, x)
+        inputs = _with_channels(x, rows).to(self.dtype)
+        extra: dict[str, Any] = self._residuals(rows, x, level, context, step, added)
+        moment = Moment(step, tuple(rows), _value_text(rows))
+        with controlled(self.unet, self._watched(plan), moment, self.sites):
             out = self.unet(
-                x.to(self.dtype), level, encoder_hidden_states=context.to(self.dtype), return_dict=False
+                inputs,
+                level,
+                encoder_hidden_states=context,
+                added_cond_kwargs=added,
+                return_dict=False,
+                **extra,
             )[0]
         self.counters.forward += len(rows)
         eps = self.schedule.epsilon(out.float(), x, level)
@@ -113,3 +160,73 @@ class Denoiser:
                 advice="Try a lower guidance, or full precision (fp32).",
             )
         return {name: eps[k : k + 1] for k, name in enumerate(rows)}
+
+    @contextmanager
+    def observed(self, *hooks: Hook) -> Iterator[None]:
+        """Let hooks watch every call meanwhile, before any plan has acted."""
+        self.observers.extend(hooks)
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                self.observers.remove(hook)
+
+    def _watched(self, plan: Plan | None) -> Plan | None:
+        if not self.observers:
+            return plan
+        hooks = () if plan is None else plan.hooks
+        watching = Plan((*self.observers, *hooks))
+        return watching if plan is None else replace(watching, acted=plan.acted)
+
+    def _added(self, rows: Mapping[str, Seen], x: Tensor) -> dict[str, Tensor] | None:
+        """SDXL's further conditions: pooled text, and (height, width, top, left, height, width) in pixels."""
+        if self.size_scale is None:
+            return None
+        pooled = [each.pooled for each in rows.values() if each.pooled is not None]
+        size = [side * self.size_scale for side in x.shape[-2:]]
+        ids = torch.tensor([[*size, 0, 0, *size]], dtype=self.dtype, device=x.device)
+        return {"text_embeds": torch.cat(pooled).to(self.dtype), "time_ids": ids.expand(len(rows), -1)}
+
+    def _residuals(
+        self,
+        rows: Mapping[str, Seen],
+        x: Tensor,
+        level: int,
+        context: Tensor,
+        step: int,
+        added: Mapping[str, Tensor] | None,
+    ) -> dict[str, Any]:
+        """What ControlNets add: each is asked once about the rows it is attached to; zeros elsewhere."""
+        controls = {each.control for each in rows.values() if each.control is not None}
+        total: list[Tensor] | None = None
+        for control in controls:
+            at = [k for k, each in enumerate(rows.values()) if each.control is control]
+            chosen = None if added is None else {name: value[at] for name, value in added.items()}
+            answer = control(x[at].to(self.dtype), level, context[at], step, chosen)
+            if answer is None:
+                continue
+            self.counters.control += len(at)
+            parts = [*answer[0], answer[1]]
+            if total is None:
+                total = [part.new_zeros(len(rows), *part.shape[1:]) for part in parts]
+            for whole, part in zip(total, parts, strict=True):
+                whole[at] = part
+        if total is None:
+            return {}
+        return {
+            "down_block_additional_residuals": tuple(total[:-1]),
+            "mid_block_additional_residual": total[-1],
+        }
+
+
+def _with_channels(x: Tensor, rows: Mapping[str, Seen]) -> Tensor:
+    """The latents, with further channels behind them where the rows bring any."""
+    further = [each.concat for each in rows.values() if each.concat is not None]
+    return torch.cat([x, torch.cat(further)], dim=1) if further else x
+
+
+def _value_text(rows: Mapping[str, Seen]) -> Tensor | None:
+    """(rows, L, D): each row's own value text or, where it has none, its text; None if no row has one."""
+    if all(each.value_text is None for each in rows.values()):
+        return None
+    return torch.cat([each.text if each.value_text is None else each.value_text for each in rows.values()])

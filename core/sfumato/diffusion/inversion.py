@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from sfumato.diffusion.denoiser import Row
 from sfumato.diffusion.schedule import Grid
 from sfumato.diffusion.text import Text
 from sfumato.errors import MethodError
@@ -16,6 +17,9 @@ from sfumato.method import Progress
 
 if TYPE_CHECKING:
     from sfumato.models.model import Model
+
+
+_TENSORS = ("x0", "trajectory", "context", "pooled", "value_context", "noise", "reconstruction")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -36,6 +40,10 @@ class Inversion:
     """Assign the source row to the trajectory after every step (direct inversion)."""
     context: Tensor | None = None
     """(S, L, D) unconditional embeddings per step (null-text, negative-prompt)."""
+    pooled: Tensor | None = None
+    """(1, D') pooled text that goes with `context`, for models with a second text encoder."""
+    value_context: Tensor | None = None
+    """(S, L, D): what the source's cross-attention makes its values of (StyleDiffusion)."""
     noise: Tensor | None = None
     """(S, C, h, w) noise maps z_t (edit-friendly DDPM)."""
     guidance: float = 1.0
@@ -51,8 +59,9 @@ class Inversion:
 
     def to_tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Split into tensors and JSON-able values, for the store."""
-        names = ("x0", "trajectory", "context", "noise", "reconstruction")
-        tensors = {name: value.contiguous() for name in names if (value := getattr(self, name)) is not None}
+        tensors = {
+            name: value.contiguous() for name in _TENSORS if (value := getattr(self, name)) is not None
+        }
         return tensors, {
             "levels": list(self.grid.levels),
             "prompt": self.prompt,
@@ -65,15 +74,11 @@ class Inversion:
         """The inverse of `to_tensors`, bit for bit."""
         grid = Grid(tuple(values["levels"]))
         return cls(
-            x0=tensors["x0"],
             grid=grid,
             prompt=str(values["prompt"]),
-            trajectory=tensors.get("trajectory"),
             pin=bool(values["pin"]),
-            context=tensors.get("context"),
-            noise=tensors.get("noise"),
             guidance=float(values["guidance"]),
-            reconstruction=tensors.get("reconstruction"),
+            **{name: tensors[name] for name in _TENSORS if name in tensors},
         )
 
 
@@ -86,7 +91,7 @@ def invert_ddim(model: Model, x0: Tensor, text: Text, grid: Grid) -> Generator[P
     x, passed = x0, [x0]
     for i in reversed(range(grid.steps)):
         low, high = grid.levels[i + 1], grid.levels[i]
-        eps = model.denoiser({"src.c": (x, text.embeddings)}, high, step=i)["src.c"]
+        eps = model.denoiser({"src.c": Row("src.c", text).seen(x, i)}, high, step=i)["src.c"]
         preview = model.schedule.x0hat(x, eps, max(low, 0))
         x = model.schedule.move(x, eps, low, high)
         passed.append(x)
@@ -99,7 +104,7 @@ def reconstruct(model: Model, start: Tensor, text: Text, grid: Grid) -> Generato
     x = start
     for i in range(grid.steps):
         here, there = grid.levels[i], grid.levels[i + 1]
-        eps = model.denoiser({"src.c": (x, text.embeddings)}, here, step=i)["src.c"]
+        eps = model.denoiser({"src.c": Row("src.c", text).seen(x, i)}, here, step=i)["src.c"]
         preview = model.schedule.x0hat(x, eps, here)
         x = model.schedule.move(x, eps, here, there)
         yield Progress(i + 1, grid.steps, "Checking the inversion", preview)

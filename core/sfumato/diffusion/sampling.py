@@ -7,7 +7,7 @@ for state in sample(model, [source, target], inversion.grid, plan=plan):
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sfumato.diffusion.attention import Plan
 from sfumato.diffusion.blending import Keep
-from sfumato.diffusion.denoiser import Combine, Row, guided
+from sfumato.diffusion.denoiser import Combine, Row, Seen, alone, guided
 from sfumato.diffusion.inversion import Inversion
 from sfumato.diffusion.schedule import Grid
 from sfumato.diffusion.solvers import Noise, solver
@@ -56,6 +56,8 @@ class StepState:
     i: int
     latents: dict[str, Tensor]
     x0hat: dict[str, Tensor]
+    eps: dict[str, Tensor] = field(default_factory=dict)
+    """By row: the noise the network saw in this step."""
 
     def stacked(self, branches: Sequence[Branch]) -> Tensor:
         """(n, C, h, w): where these branches are."""
@@ -69,12 +71,12 @@ def fresh_noise(seed: int, shape: Sequence[int], device: torch.device | str = "c
 
 
 def branch(
-    name: str, latent: Tensor, texts: tuple[Text | Sequence[Tensor], Text], w: float, noise: Noise
+    name: str, latent: Tensor, texts: tuple[Text | Sequence[Text], Text], w: float, noise: Noise
 ) -> Branch:
     """A branch under guidance w; `texts` = (unconditional, conditional). w = 1 needs one row only."""
     uncond, cond = Row(f"{name}.u", texts[0]), Row(f"{name}.c", texts[1])
     if w == 1:
-        return Branch(name, latent, (cond,), lambda eps: eps[cond.name], noise)
+        return Branch(name, latent, (cond,), alone(cond.name), noise)
     return Branch(name, latent, (uncond, cond), guided(uncond.name, cond.name, w), noise)
 
 
@@ -93,12 +95,19 @@ def inverted_branch(
     model: Model, request: EditRequest, inversion: Inversion, name: str, prompt: str
 ) -> Branch:
     """A branch that starts from an inversion, with the per-step unconditional text the inversion brings."""
-    uncond = (
-        model.text(request.negative) if inversion.context is None else inversion.context.unsqueeze(1).unbind()
-    )
     latent = inversion.at(skipped(request.start, inversion.grid))
     noise = fresh_noise(request.seed, latent.shape, latent.device)
-    return branch(name, latent, (uncond, model.text(prompt)), request.guidance, noise)
+    texts = unconditional(model, request, inversion), model.text(prompt)
+    return branch(name, latent, texts, request.guidance, noise)
+
+
+def unconditional(model: Model, request: EditRequest, inversion: Inversion | None) -> Text | Sequence[Text]:
+    """The text guidance leads away from: the inversion's own per step if it brings one, else the negative."""
+    text = model.text(request.negative)
+    if inversion is None or inversion.context is None:
+        return text
+    pooled = text.pooled if inversion.pooled is None else inversion.pooled
+    return [replace(text, embeddings=each[None], pooled=pooled) for each in inversion.context]
 
 
 def skipped(share: float, grid: Grid) -> int:
@@ -170,12 +179,12 @@ def sample(
             if each.pin is not None:
                 latents[each.name] = each.pin[i + 1 : i + 2]
                 continue
-            x, e = state.latents[each.name], each.combine(eps)
+            x, e = state.latents[each.name], each.combine(eps, i)
             noise = each.noise if noise_maps is None else _replay(noise_maps, i)
             x0hat[each.name] = model.schedule.x0hat(x, e, level)
             moved = steppers[each.name].step(x, e, i, noise)
             latents[each.name] = moved if keep is None else keep(moved, i + 1, each.name)
-        state = StepState(i, latents, x0hat)
+        state = StepState(i, latents, x0hat, eps)
         yield state
 
 
@@ -183,9 +192,7 @@ def _replay(noise_maps: Tensor, i: int) -> Noise:
     return lambda: noise_maps[i : i + 1]
 
 
-def _needed(
-    branches: Sequence[Branch], state: StepState, i: int, plan: Plan | None
-) -> dict[str, tuple[Tensor, Tensor]]:
+def _needed(branches: Sequence[Branch], state: StepState, i: int, plan: Plan | None) -> dict[str, Seen]:
     """This step's rows: all of a free branch, of a pinned one what a hook reads; unconditional first."""
     read = plan.reads(i) if plan else frozenset()
     wanted = [
@@ -195,7 +202,7 @@ def _needed(
         if each.pin is None or row.name in read
     ]
     wanted.sort(key=lambda entry: -entry[0])
-    return {row.name: (each.seen(state.latents[each.name], i), row.embeddings(i)) for _, row, each in wanted}
+    return {row.name: row.seen(each.seen(state.latents[each.name], i), i) for _, row, each in wanted}
 
 
 def shown(

@@ -60,13 +60,15 @@ class Schedule:
         """ᾱ at a level."""
         return 1.0 if level == CLEAN else self.alpha_bar[level]
 
-    def grid(self, steps: int, *, end: int = 0) -> Grid:
+    def grid(self, steps: int, *, end: int = 0, offset: int = 1) -> Grid:
         """`steps` levels spread over the schedule, one above the end level so that no step is idle.
 
-        Equals diffusers' "leading" spacing with `steps_offset=1` where `steps` divides the schedule.
+        Equals diffusers' "leading" spacing with `steps_offset=offset` where `steps` divides the schedule. The
+        published code of Prompt-to-Prompt and its kin has offset 0, whose last step goes from level 0 to
+        level 0 and changes nothing.
         """
         length = len(self.alpha_bar)
-        climbing = (i * length // steps + 1 for i in range(steps))
+        climbing = (i * length // steps + offset for i in range(steps))
         return Grid((*sorted((t for t in climbing if t < length), reverse=True), end))
 
     def noised(self, x0: Tensor, noise: Tensor, level: int) -> Tensor:

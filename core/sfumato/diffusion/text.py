@@ -24,6 +24,8 @@ class Text:
     """Tokens from begin to end marker, without padding."""
     spans: tuple[tuple[int, ...], ...]
     """For each word of `words(prompt)` the positions of its tokens; empty if the prompt was cut before it."""
+    pooled: Tensor | None = None
+    """(1, D'): the second encoder's summary of the prompt, for models that take one (SDXL)."""
 
     @property
     def length(self) -> int:

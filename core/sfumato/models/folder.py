@@ -71,7 +71,8 @@ class Folder:
         scale = 2 ** (len(vae["block_out_channels"]) - 1)
         halvings = len(unet["block_out_channels"]) - 1
         distilled = self.configs["index"]["scheduler"][1] in _DISTILLED or unet.get("time_cond_proj_dim")
-        abilities = frozenset(Ability) - ({Ability.INVERSION} if distilled else set())
+        lacking = {Ability.INSTRUCTIONS} | ({Ability.INVERSION} if distilled else set())
+        abilities = frozenset(Ability) - lacking
         return ModelInfo(
             name=checkpoint.name,
             title=checkpoint.title,

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from sfumato.diffusion.attention import Site, find_sites
 from sfumato.diffusion.denoiser import Counters, Denoiser, StopFlag
-from sfumato.diffusion.schedule import Schedule
+from sfumato.diffusion.schedule import Grid, Schedule
 from sfumato.diffusion.text import Text, encode
 from sfumato.events import ModelInfo
-from sfumato.method import Pixels
+from sfumato.method import EditRequest, Pixels
 from sfumato.models.preview import LatentPreview
 
 _KEPT_TEXTS = 64
@@ -46,8 +46,8 @@ class Model:
         self.device = next(self.unet.parameters()).device
         self.counters = Counters()
         self.stop = StopFlag()
-        self.denoiser = Denoiser(self.unet, schedule, self.counters, self.dtype)
         self.sites: tuple[Site, ...] = find_sites(self.unet)
+        self.denoiser = Denoiser(self.unet, schedule, self.counters, self.dtype, self.sites)
         self._texts: dict[str, Text] = {}
         for part in (self.unet, self._vae):
             self.stop.guard([m for m in part.modules() if isinstance(m, ResnetBlock2D | Attention)])
@@ -78,10 +78,18 @@ class Model:
         """(1, C, h, w) of a picture of that many pixels."""
         return 1, self.latent_channels, height // self.latent_scale, width // self.latent_scale
 
-    def encode(self, image: Tensor) -> Tensor:
-        """(n, 3, H, W) in [-1, 1] -> (n, C, h, w): the mean of the VAE's posterior, scaled."""
-        mean: Tensor = self._vae.encode(image.to(self.device)).latent_dist.mean
-        return mean * self._vae.config.scaling_factor
+    def grid(self, request: EditRequest) -> Grid:
+        """The levels an inversion or an edit of this request passes."""
+        return self.schedule.grid(request.steps, offset=request.timestep_offset)
+
+    def encode(self, image: Tensor, *, noise: Tensor | None = None) -> Tensor:
+        """(n, 3, H, W) in [-1, 1] -> (n, C, h, w): the mean of the VAE's posterior, scaled.
+
+        With `noise` (n, C, h, w) from N(0, I): the sample of the posterior it stands for.
+        """
+        posterior = self._vae.encode(image.to(self.device)).latent_dist
+        x0: Tensor = posterior.mean if noise is None else posterior.mean + posterior.std * noise
+        return x0 * self._vae.config.scaling_factor
 
     def decode(self, latents: Tensor) -> Tensor:
         """(n, C, h, w) -> (n, 3, H, W) in [-1, 1]; one by one, so that none depends on its neighbours."""

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sfumato.diffusion.attention import Hook, MapStore, Plan, find_sites, map_sites, self_sites
-from sfumato.diffusion.denoiser import Stopped
+from sfumato.diffusion.denoiser import Seen, Stopped
 
 ROWS = ("one", "two")
 
@@ -17,7 +17,7 @@ def call(model: Any, plan: Plan | None = None, *, step: int = 0) -> dict[str, to
     with torch.no_grad():
         text = model.text("a cat on the grass").embeddings
         x = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(5))
-        return model.denoiser({"one": (x[:1], text), "two": (x[1:], text)}, 500, plan=plan, step=step)
+        return model.denoiser({"one": Seen(x[:1], text), "two": Seen(x[1:], text)}, 500, plan=plan, step=step)
 
 
 def test_sites_are_listed_in_the_order_they_run(tiny_model: Any) -> None:

@@ -13,7 +13,15 @@ from sfumato.pairing import Facts, inversion_refusal, refusal
 EDITOR = MethodInfo("editor", "p2p", "Prompt-to-Prompt", "", "", frozenset(), frozenset(), (), "required")
 INVERTER = MethodInfo("inverter", "direct", "Direct inversion", "", "", frozenset(), frozenset(), ())
 MODEL = ModelInfo("tiny", "Tiny", 32, 4, frozenset(Ability))
-ALL = Facts(True, True, frozenset({"canny"}), source="a cat", target="a dog", instruction="make it a dog")
+ALL = Facts(
+    True,
+    True,
+    frozenset({"canny"}),
+    concepts=True,
+    source="a cat",
+    target="a dog",
+    instruction="make it a dog",
+)
 WITHOUT = {
     Need.IMAGE: {"has_image": False},
     Need.SOURCE_PROMPT: {"source": " "},
@@ -21,6 +29,7 @@ WITHOUT = {
     Need.INSTRUCTION: {"instruction": ""},
     Need.MASK: {"has_mask": False},
     Need.CONTROL_IMAGE: {"controls": frozenset()},
+    Need.CONCEPTS: {"concepts": False},
 }
 
 
