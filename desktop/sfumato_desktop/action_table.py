@@ -46,6 +46,14 @@ GENERATE, VIEW, PLUGINS, HELP = "&Generate", "&View", "&Plugins", "&Help"
 SEPARATOR = None
 ACTIONS: tuple[Spec | None, ...] = (
     _app("open", FILE, "&Open…", "Ctrl+O", tip="Open a picture or a project", icon="open"),
+    _app(
+        "new_from_words",
+        FILE,
+        "&New picture from words…",
+        "Ctrl+N",
+        tip="Draw a picture that you describe",
+        icon="sparkle",
+    ),
     _app("new_from_clipboard", FILE, "New from clip&board", "Ctrl+Shift+V", tip="Open the copied picture"),
     SEPARATOR,
     _doc("save", FILE, "&Save project", "Ctrl+S", tip="Save layers, mask and prompts", icon="save"),

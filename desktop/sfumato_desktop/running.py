@@ -10,11 +10,11 @@ from PySide6.QtCore import QObject, Signal
 
 from sfumato.document.commands import AddLayer, Command, ReplaceLayer, SetVisible, Together
 from sfumato.document.compositor import flatten, hash_below
-from sfumato.document.geometry import Rect
+from sfumato.document.geometry import Rect, shift
 from sfumato.document.layers import Document, EditInfo, Layer
 from sfumato.errors import SfumatoError
 from sfumato.events import Advanced, Outcome
-from sfumato.method import Job, Mask, Recipe
+from sfumato.method import Job, Mask, Pixels, Recipe
 from sfumato.prompts import Word, compare, words
 from sfumato.provenance import box_of
 from sfumato_desktop.jobs import Jobs
@@ -34,6 +34,13 @@ class _Run:
     """The edit layer that is being run again."""
     instead_of: str | None = None
     """The edit layer this is another try of: what lies below it is edited, and it is hidden."""
+    apart: bool = False
+    """The result becomes a document of its own."""
+
+    @property
+    def from_words(self) -> bool:
+        """A picture is made that the open one has no part in."""
+        return self.job.image is None
 
 
 class Runs(QObject):
@@ -48,7 +55,7 @@ class Runs(QObject):
     """A job on the open document is done."""
     failed = Signal(SfumatoError)
     made_document = Signal(Session)
-    """A picture was made from words while none was open."""
+    """A picture was made from words, to be a document of its own."""
     landed = Signal(str)
     """The id of the layer that now holds the result."""
 
@@ -84,6 +91,12 @@ class Runs(QObject):
         """Only invert, so that the edits that follow are quick."""
         self._submit(recipe, "invert", None)
 
+    def make(self, recipe: Recipe, *, apart: bool) -> None:
+        """Make a picture from words: a layer in the middle of the open one, or `apart`, a new document."""
+        job = Job(recipe=recipe)
+        self._runs[job.id] = _Run(job, self._open, None, apart=apart or self._open is None)
+        self._start(job)
+
     def again(self, layer: Layer) -> None:
         """Run an edit layer again, on what lies below it now."""
         if layer.edit is not None:
@@ -101,6 +114,9 @@ class Runs(QObject):
         job = dataclasses.replace(job, near=near)
         replaces, instead_of = (each.id if each else None for each in (layer, earlier))
         self._runs[job.id] = _Run(job, self._open, replaces, instead_of)
+        self._start(job)
+
+    def _start(self, job: Job) -> None:
         self._jobs.submit(job)
         self.started.emit()
 
@@ -109,8 +125,18 @@ class Runs(QObject):
         if run is None or run.session is not self._open:
             return
         self.advanced.emit(event)
-        if event.box is not None and run.session is not None:
-            self.preview.emit(preview_of(event, run.job.mask))
+        if event.box is not None and run.session is not None and not run.apart:
+            placed = dataclasses.replace(event, box=self._place(run, event.box))
+            self.preview.emit(preview_of(placed, run.job.mask))
+
+    def _place(self, run: _Run, box: Rect) -> Rect:
+        """Where in the open document the box of a run lies: that of a picture from words, in its middle."""
+        if run.session is None or not run.from_words:
+            return box
+        again, document = run.session.layer(run.replaces), run.session.document
+        if again is not None:
+            return shift(box, again.left, again.top)
+        return shift(box, (document.width - box[2]) // 2, (document.height - box[3]) // 2)
 
     def _on_finished(self, job_id: str, outcome: Outcome) -> None:
         run = self._runs.pop(job_id, None)
@@ -119,7 +145,8 @@ class Runs(QObject):
         if run.session is not self._open:
             self._end("The picture was closed, so its result was dropped.")
             return
-        self._box = outcome.box
+        if not run.from_words:
+            self._box = outcome.box
         self.finished.emit(outcome)
         if run.job.task == "edit" and outcome.patches:
             self._land(run, outcome)
@@ -128,12 +155,13 @@ class Runs(QObject):
     def _land(self, run: _Run, outcome: Outcome) -> None:
         layer = _layer(run.job, outcome)
         session = run.session
-        if session is None:
+        if session is None or run.apart:
             height, width = layer.pixels.shape[:2]
             session = Session(Document(width, height, [layer], recipe=run.job.recipe, title=layer.name))
             session.never_saved()
             self.made_document.emit(session)
         else:
+            layer.left, layer.top = self._place(run, outcome.box)[:2]
             session.run(_landing(session, layer, run))
         self.landed.emit(layer.id)
 
@@ -156,7 +184,7 @@ def _job(
     document: Document | None, recipe: Recipe, task: str, layer: Layer | None, *, below: Layer | None
 ) -> Job:
     """Everything the engine needs, in copies of its own: for `layer` anew, on the picture below `below`."""
-    if document is None:
+    if document is None or (layer is not None and layer.edit is not None and not layer.edit.below):
         return Job(recipe=recipe)
     return Job(
         recipe=recipe,
@@ -180,19 +208,17 @@ def _layer(job: Job, outcome: Outcome) -> Layer:
         provenance=outcome.provenance,
         candidates=outcome.patches,
         chosen=0,
-        below=hash_below(_base(job), outcome.box),
+        below=hash_below(_base(job.image), outcome.box) if job.image is not None else "",
     )
     left, top = outcome.box[:2]
     name = layer_name(job.recipe) if job.image is not None else job.recipe.target[:40]
     return Layer(name, outcome.patches[0], left, top, edit=edit)
 
 
-def _base(job: Job) -> Document:
-    """What the job saw, as a document: the picture as one layer, or nothing."""
-    if job.image is None:
-        return Document(1, 1)
-    height, width = job.image.shape[:2]
-    return Document(width, height, [Layer("", job.image)])
+def _base(image: Pixels) -> Document:
+    """What a job saw, as a document: the picture as one layer."""
+    height, width = image.shape[:2]
+    return Document(width, height, [Layer("", image)])
 
 
 def _landing(session: Session, layer: Layer, run: _Run) -> Command:

@@ -13,6 +13,7 @@ from sfumato.errors import SfumatoError
 from sfumato.events import Advanced, Outcome, Ready
 from sfumato_desktop import dialogs, masking
 from sfumato_desktop.filing import Filing
+from sfumato_desktop.making import Making
 from sfumato_desktop.readout import Measurement, Readout
 from sfumato_desktop.running import Runs
 from sfumato_desktop.session import Session
@@ -38,6 +39,7 @@ class Workbench(QObject):
         self._inversion = inversion_sentence(None)
         self.filing = Filing(window, window.preferences)
         self.runs = Runs(window.jobs, self)
+        self.making = Making(window, self.runs)
         self.readout = Readout(self)
         self._connect_parts()
         self._connect_runs()
@@ -69,12 +71,13 @@ class Workbench(QObject):
         runs.ended.connect(self._run_ended)
         runs.finished.connect(self._run_finished)
         runs.failed.connect(self._run_failed)
-        runs.made_document.connect(self.replace_session)
+        runs.made_document.connect(self._picture_made)
         runs.landed.connect(self._layers.select)
 
     def _handlers(self) -> dict[str, Callable[[], object]]:
         files, canvas, window = self.filing, self._canvas, self._window
         return {
+            "new_from_words": lambda: self.making.ask(self.session),
             "open": files.ask_and_open,
             "new_from_clipboard": files.from_clipboard,
             "paste": lambda: files.paste(self.session),
@@ -115,6 +118,13 @@ class Workbench(QObject):
         """Show a newly opened document, once the open one may go."""
         if self.filing.may_close(self.session):
             self._show_session(session)
+
+    def _picture_made(self, made: Session) -> None:
+        """Show a picture made from words; if the open one has to stay, as a layer of it."""
+        if self.filing.may_close(self.session):
+            self._show_session(made)
+        elif self.session is not None:
+            self.making.lay_in(made, self.session)
 
     def close(self) -> bool:
         """Ask about unsaved changes; if all may go, stop everything. Return whether it may."""
