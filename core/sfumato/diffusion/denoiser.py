@@ -57,7 +57,7 @@ class Control(Protocol):
     """What a ControlNet adds to its rows: residuals for the skips and the middle of the U-Net."""
 
     def __call__(
-        self, x: Tensor, level: int, context: Tensor, step: int, added: Mapping[str, Tensor] | None
+        self, x: Tensor, level: float, context: Tensor, step: int, added: Mapping[str, Tensor] | None
     ) -> tuple[Sequence[Tensor], Tensor] | None:
         """Residuals for x (n, C, h, w) with context (n, L, D) at a step; None adds nothing."""
         ...
@@ -128,7 +128,7 @@ class Denoiser:
     """Hooks that watch every call beside its own plan and change nothing."""
 
     def __call__(
-        self, rows: Mapping[str, Seen], level: int, *, plan: Plan | None = None, step: int = 0
+        self, rows: Mapping[str, Seen], level: float, *, plan: Plan | None = None, step: int = 0
     ) -> dict[str, Tensor]:
         """Predict the noise of each row, all in one batch, in the order given.
 
@@ -191,7 +191,7 @@ class Denoiser:
         self,
         rows: Mapping[str, Seen],
         x: Tensor,
-        level: int,
+        level: float,
         context: Tensor,
         step: int,
         added: Mapping[str, Tensor] | None,
