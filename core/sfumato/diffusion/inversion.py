@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 
 _TENSORS = ("x0", "trajectory", "context", "pooled", "value_context", "noise", "reconstruction")
+_MAPS = "maps "
+"""How the names of recorded attention maps begin in a file."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -50,6 +52,8 @@ class Inversion:
     """The guidance it was made for."""
     reconstruction: Tensor | None = None
     """(1, C, h, w): what sampling it back at its own guidance gives, if that was measured."""
+    maps: Mapping[tuple[int, int], Tensor] = field(default_factory=dict)
+    """(h', w') -> (3, W, h', w'): where each word looked, by thirds of the steps, if that was recorded."""
 
     def at(self, i: int) -> Tensor:
         """(1, C, h, w) at grid.levels[i]. Raises `MethodError` if no trajectory was kept."""
@@ -62,6 +66,7 @@ class Inversion:
         tensors = {
             name: value.contiguous() for name in _TENSORS if (value := getattr(self, name)) is not None
         }
+        tensors |= {f"{_MAPS}{h}x{w}": maps.contiguous() for (h, w), maps in self.maps.items()}
         return tensors, {
             "levels": list(self.grid.levels),
             "prompt": self.prompt,
@@ -73,13 +78,20 @@ class Inversion:
     def from_tensors(cls, tensors: dict[str, Tensor], values: dict[str, Any]) -> Inversion:
         """The inverse of `to_tensors`, bit for bit."""
         grid = Grid(tuple(values["levels"]))
+        recorded = {name.removeprefix(_MAPS): name for name in tensors if name.startswith(_MAPS)}
         return cls(
             grid=grid,
+            maps={_shape(shape): tensors[name] for shape, name in recorded.items()},
             prompt=str(values["prompt"]),
             pin=bool(values["pin"]),
             guidance=float(values["guidance"]),
             **{name: tensors[name] for name in _TENSORS if name in tensors},
         )
+
+
+def _shape(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    return int(height), int(width)
 
 
 def invert_ddim(model: Model, x0: Tensor, text: Text, grid: Grid) -> Generator[Progress, None, Tensor]:
