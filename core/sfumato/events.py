@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from sfumato.errors import SfumatoError
 from sfumato.method import Ability, MethodInfo, Pixels
+from sfumato.models.catalogue import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Ready:
     methods: tuple[MethodInfo, ...]
     models: tuple[ModelInfo, ...]
     broken: tuple[Broken, ...]
+    checkpoints: tuple[Checkpoint, ...] = ()
+    """Those that plugins bring, for `Shelf`."""
 
 
 @dataclass(frozen=True)

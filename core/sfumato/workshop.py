@@ -12,6 +12,7 @@ from sfumato.events import ModelInfo
 from sfumato.method import Progress
 from sfumato.models.catalogue import Checkpoint, from_folder
 from sfumato.models.folder import describe
+from sfumato.models.places import all_found
 from sfumato.plugins import Registry, load_plugins
 from sfumato.settings import Settings
 
@@ -102,6 +103,6 @@ def open_workshop(settings: Settings) -> Workshop:
     from sfumato.diffusion.store import InversionStore
 
     torch.set_num_threads(settings.threads)
-    registry = load_plugins(extra=[from_folder(folder) for folder in settings.models])
+    registry = load_plugins(extra=all_found(settings))
     store = InversionStore(settings.cache_dir / "inversions", settings.store_limit_bytes)
     return Workshop(settings, registry, store)
