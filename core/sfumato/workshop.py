@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sfumato.events import ModelInfo
 from sfumato.method import Progress
-from sfumato.models.catalogue import Checkpoint, from_folder
+from sfumato.models.catalogue import Checkpoint, from_path
 from sfumato.models.folder import describe
 from sfumato.models.places import all_found
 from sfumato.plugins import Registry, load_plugins
@@ -50,8 +50,8 @@ class Workshop:
         self._checkpoint: Checkpoint | None = None
 
     def checkpoint(self, name: str) -> Checkpoint:
-        """The checkpoint of that name, or the folder at that path."""
-        return self.registry.checkpoints.get(name) or from_folder(Path(name).expanduser())
+        """The checkpoint of that name, or the folder or file at that path."""
+        return self.registry.checkpoints.get(name) or from_path(Path(name).expanduser())
 
     def describe(self, name: str) -> ModelInfo:
         """Describe a model without loading it. Raises `ModelError` if it cannot be used."""
