@@ -7,6 +7,7 @@ from typing import Any
 
 from sfumato.errors import SfumatoError
 from sfumato.method import Ability, Mask, MethodInfo, Pixels
+from sfumato.models.catalogue import Checkpoint
 from sfumato.pace import Phase
 from sfumato.recording import Recording
 
@@ -41,6 +42,8 @@ class Ready:
     methods: tuple[MethodInfo, ...]
     models: tuple[ModelInfo, ...]
     broken: tuple[Broken, ...]
+    checkpoints: tuple[Checkpoint, ...] = ()
+    """Those that plugins bring, for `Shelf`."""
 
 
 @dataclass(frozen=True)

@@ -41,10 +41,13 @@ class Registry:
     infos: dict[tuple[Kind, str], MethodInfo] = field(default_factory=dict)
     models: dict[str, ModelInfo] = field(default_factory=dict)
     maskers: dict[str, Masker[Any]] = field(default_factory=dict)
+    brought: tuple[str, ...] = ()
+    """Names of the checkpoints that plugins bring."""
 
     def describe(self) -> Ready:
         """Everything in plain data, for the window and the command line."""
-        return Ready(tuple(self.infos.values()), tuple(self.models.values()), self.broken)
+        brought = tuple(self.checkpoints[name] for name in self.brought)
+        return Ready(tuple(self.infos.values()), tuple(self.models.values()), self.broken, brought)
 
     def info(self, kind: Kind, name: str) -> MethodInfo:
         """Describe a method. Raises `PairingError` naming the ones there are."""
@@ -87,12 +90,13 @@ def load_plugins(found: Iterable[EntryPoint] | None = None, *, extra: Sequence[C
         except (Exception, SystemExit) as error:
             log.warning("Plugin %s is not used", point.name, exc_info=True)
             broken.append(Broken(point.name, _sentence(error), traceback.format_exc()))
+    brought = tuple(merged.checkpoints)
     for checkpoint in extra:
         try:
             _merge(merged, _Contribution((), (), (checkpoint,), (), (describe(checkpoint),)))
         except Exception as error:
             broken.append(Broken(checkpoint.name, _sentence(error), traceback.format_exc()))
-    return replace(merged, broken=tuple(broken))
+    return replace(merged, broken=tuple(broken), brought=brought)
 
 
 def _ordered(points: Iterable[EntryPoint]) -> list[EntryPoint]:
