@@ -19,6 +19,7 @@ from sfumato.document.layers import Layer
 from sfumato.method import Recipe
 from sfumato_desktop import images
 from sfumato_desktop.named import ElidedLabel, named
+from sfumato_desktop.running import concepts_in_words
 from sfumato_desktop.session import Session
 
 _THUMB = 44
@@ -108,6 +109,8 @@ def summary(recipe: Recipe) -> str:
     """What an edit was asked, in one line."""
     if recipe.instruction:
         return recipe.instruction
+    if recipe.concepts:
+        return concepts_in_words(recipe)
     return (
         f"{recipe.source} → {recipe.target}"
         if recipe.source and recipe.target

@@ -71,11 +71,23 @@ class EditPanel(QWidget):
                 "source": prompts.source.text(),
                 "target": prompts.target.text(),
                 "instruction": prompts.instruction.text(),
+                "concepts": prompts.concepts.concepts(),
                 "word_weights": prompts.word_weights(),
                 **self._methods.part(),
                 **self._settings.part(),
             }
         )
+
+    def asked(self) -> Recipe:
+        """The recipe without what the chosen method never looks at: what a run is told, and named after."""
+        editor, recipe = self._methods.method("editor"), self.recipe()
+        needs = editor.needs if editor is not None else frozenset(Need)
+        named = tuple(each for each in recipe.concepts if each[0].strip())
+        left_out = {
+            "instruction": recipe.instruction if Need.INSTRUCTION in needs else "",
+            "concepts": named if Need.CONCEPTS in needs else (),
+        }
+        return recipe.model_copy(update=left_out)
 
     def set_recipe(self, recipe: Recipe) -> None:
         """Show a recipe; `changed` is not emitted. What no control shows is kept."""
@@ -83,6 +95,7 @@ class EditPanel(QWidget):
         self._prompts.source.set_text(recipe.source)
         self._prompts.target.set_text(recipe.target)
         self._prompts.instruction.set_text(recipe.instruction)
+        self._prompts.concepts.set_concepts(recipe.concepts)
         self._prompts.set_word_weights(recipe.word_weights)
         self._settings.set_recipe(recipe)
         self._methods.set_recipe(recipe)
@@ -94,11 +107,7 @@ class EditPanel(QWidget):
 
     def focus_prompt(self) -> None:
         """Put the cursor where the change is said."""
-        prompts = self._prompts
-        fields = (prompts.instruction, prompts.target, prompts.source)
-        next(field for field in fields if field.isVisibleTo(prompts)).setFocus(
-            Qt.FocusReason.ShortcutFocusReason
-        )
+        self._prompts.first().setFocus(Qt.FocusReason.ShortcutFocusReason)
 
     def run(self) -> None:
         """Ask for a run, unless something is missing; an unlocked seed is thrown anew."""
@@ -163,7 +172,8 @@ class EditPanel(QWidget):
         self._no_methods.button.clicked.connect(self.manage_plugins_requested)
         for part in (self._prompts, self._methods, self._settings):
             part.edited.connect(self._edited)
-        self._methods.rebuilt.connect(lambda: follow_layout(self))
+        for rebuilt in (self._methods.rebuilt, self._prompts.reshaped):
+            rebuilt.connect(lambda: follow_layout(self))
         follow_layout(self)
 
     def _edited(self) -> None:
@@ -184,13 +194,15 @@ class EditPanel(QWidget):
             source=prompts.source.text(),
             target=prompts.target.text(),
             instruction=prompts.instruction.text(),
+            concepts=any(name.strip() and strength for name, strength in prompts.concepts.concepts()),
             weights_differ=bool(prompts.word_weights()),
         )
 
     def _refresh(self) -> None:
         """Let everything that depends on the recipe and the facts follow."""
         facts, editor = self._facts(), self._methods.method("editor")
-        self._prompts.show_for(editor)
+        inverts = editor is not None and editor.inversion != "none"
+        self._prompts.show_for(editor, self._methods.method("inverter") if inverts else None)
         self._methods.set_facts(facts)
         self._inversion.setVisible(editor is None or editor.inversion != "none")
         self._inversion.allow(self._why_no_inversion(facts))

@@ -13,13 +13,13 @@ from PySide6.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QHBoxLayout,
-    QLineEdit,
     QSlider,
     QWidget,
 )
 
 from sfumato.params import Control, Value
 from sfumato_desktop.named import named
+from sfumato_desktop.one_line import OneLine
 
 NUMBER_WIDTH = 74
 SHORT_UNIT = 2
@@ -203,8 +203,7 @@ class TextField(Field):
 
     def __init__(self, control: Control) -> None:
         super().__init__(control)
-        self.line = QLineEdit()
-        self.line.setMaxLength(2000)
+        self.line = OneLine()
         self._adopt(self.line, "text")
         self.set_value(control.default)
         self.setFocusProxy(self.line)
@@ -214,8 +213,7 @@ class TextField(Field):
         return self.line.text()
 
     def set_value(self, value: Value) -> None:
-        if str(value) != self.line.text():
-            self.line.setText(str(value))
+        self.line.show_text(str(value))
 
 
 def make_field(control: Control) -> Field:

@@ -21,7 +21,7 @@ from sfumato_desktop.method_text import describe
 Kind = Literal["editor", "inverter"]
 KINDS: tuple[Kind, Kind] = ("editor", "inverter")
 MakePanel = Callable[[str, Form], QWidget | None]
-_ALL_THERE = Facts(True, True, frozenset({"any"}), "a", "b", "c", weights_differ=True)
+_ALL_THERE = Facts(True, True, frozenset({"any"}), "a", "b", "c", concepts=True, weights_differ=True)
 """Facts that hide what a person can still supply, and leave what can never work."""
 
 

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QLabel, QToolTip, QVBoxLayout, QWidget
 from sfumato.method import MethodInfo, Need
 from sfumato.prompts import Change, Piece, Word, compare, words
 from sfumato_desktop.change_marks import LEGEND, mark, spell_out
+from sfumato_desktop.concept_list import ConceptList
 from sfumato_desktop.named import named
 from sfumato_desktop.prompt_field import PromptField
 from sfumato_desktop.second_line import set_muted
@@ -21,9 +22,11 @@ _NOTHING = "Say what the photo shows. A few words are enough."
 
 
 class PromptEditor(QWidget):
-    """Source and target with the changed words marked, or one instruction, as the method wants."""
+    """Source and target with the changed words marked, one instruction, or concepts, as the method wants."""
 
     edited = Signal()
+    reshaped = Signal()
+    """Parts came or went: the order of the Tab key has to follow."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,40 +39,55 @@ class PromptEditor(QWidget):
         self.target.setPlaceholderText("The same words, with the change.")
         self.instruction = PromptField("instruction", "Instruction", "What to do with the photo, as an order")
         self.instruction.setPlaceholderText("Say what to do: make it snow.")
+        self.concepts = ConceptList()
         self.weights_line = named(
             QLabel(), "weights_line", "Word weights", "Words with a weight of their own"
         )
         self.weights_line.setWordWrap(True)
         set_muted(self.weights_line)
-        self._titles = {field: self._title(field) for field in (self.source, self.target, self.instruction)}
+        parts = (self.source, self.target, self.instruction, self.concepts)
+        self._titles = {part: self._title(part) for part in parts}
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3)
-        for field, title in self._titles.items():
+        for part, title in self._titles.items():
             title.setContentsMargins(0, 4, 0, 0)
             column.addWidget(title)
-            column.addWidget(field)
-            field.edited.connect(self._refresh)
-            field.edited.connect(self.edited)
+            column.addWidget(part)
+            part.edited.connect(self._refresh)
+            part.edited.connect(self.edited)
+        self.concepts.reshaped.connect(self.reshaped)
         column.addWidget(self.weights_line)
         self.target.weigh.connect(self._weigh)
         self.show_for(None)
         self._refresh()
 
-    def show_for(self, editor: MethodInfo | None) -> None:
-        """Show what a method works with: a source if it has a picture, an instruction if it takes one."""
+    def show_for(self, editor: MethodInfo | None, inverter: MethodInfo | None = None) -> None:
+        """Show what the methods work with: an instruction, concepts or prompts; say what may stay empty."""
         needs = editor.needs if editor is not None else frozenset({Need.IMAGE})
-        orders = Need.INSTRUCTION in needs
+        needed = needs | (inverter.needs if inverter is not None else frozenset())
+        orders, concepts = Need.INSTRUCTION in needs, Need.CONCEPTS in needs
         wanted = {
-            self.source: Need.SOURCE_PROMPT in needs or (Need.IMAGE in needs and not orders),
-            self.target: Need.TARGET_PROMPT in needs or not orders,
+            self.source: Need.SOURCE_PROMPT in needed or (Need.IMAGE in needs and not orders),
+            self.target: Need.TARGET_PROMPT in needs or not (orders or concepts),
             self.instruction: orders,
+            self.concepts: concepts,
         }
-        for field, shown in wanted.items():
-            field.setVisible(shown)
-            self._titles[field].setVisible(shown)
+        for part, shown in wanted.items():
+            part.setVisible(shown)
+            self._titles[part].setVisible(shown)
+        optional = editor is not None and Need.SOURCE_PROMPT not in needed
+        title = self.source.accessibleName()
+        self._titles[self.source].setText(f"{title}  ·  may stay empty" if optional else title)
         self._compares = wanted[self.source] and wanted[self.target]
         self._refresh()
+
+    def first(self) -> QWidget:
+        """Where the change is said."""
+        if self.concepts.isVisibleTo(self):
+            return self.concepts.first()
+        fields = (self.instruction, self.target, self.source)
+        return next(field for field in fields if field.isVisibleTo(self))
 
     def word_weights(self) -> dict[str, float]:
         """Weights other than 1 of words that the target prompt has, by the word in small letters."""
@@ -90,10 +108,10 @@ class PromptEditor(QWidget):
         if event.type() == QEvent.Type.PaletteChange:
             self._refresh()
 
-    def _title(self, field: PromptField) -> QLabel:
-        title = QLabel(field.accessibleName())
-        title.setBuddy(field)
-        title.setToolTip(field.toolTip())
+    def _title(self, part: QWidget) -> QLabel:
+        title = QLabel(part.accessibleName())
+        title.setBuddy(part)
+        title.setToolTip(part.toolTip())
         return title
 
     def _weigh(self, word: Word, direction: int) -> None:

@@ -210,6 +210,8 @@ def layer_name(recipe: Recipe) -> str:
     """The change in a few words: "cat → dog", "in snow", or the method's name."""
     if recipe.instruction:
         return recipe.instruction[:40]
+    if recipe.concepts:
+        return concepts_in_words(recipe)[:40]
     before, after = words(recipe.source), words(recipe.target)
     parts: list[str] = []
     for piece in compare(recipe.source, recipe.target):
@@ -218,6 +220,11 @@ def layer_name(recipe: Recipe) -> str:
         if piece.change != "kept" and (old or new):
             parts.append(f"{old} → {new}" if old and new else new or f"no {old}")
     return (", ".join(parts) or recipe.target or recipe.editor)[:40]
+
+
+def concepts_in_words(recipe: Recipe) -> str:
+    """What is added and what is taken away: "+ smile, − glasses"."""
+    return ", ".join(f"{'+' if strength > 0 else '−'} {name}" for name, strength in recipe.concepts)
 
 
 def _without_articles(some: Sequence[Word]) -> str:

@@ -11,16 +11,26 @@ def earlier_try(document: Document, recipe: Recipe) -> Layer | None:
 
     The source prompt says which picture is meant: as long as it describes the photo as it was before an
     edit, the photo is to be edited, and its inversion can be reused; not the result of that edit. An edit
-    of another place, by its mask, goes on top instead.
+    of another place, by its mask, goes on top instead. An instruction says itself what it is about.
     """
     shown = [layer for layer in document.layers if layer.visible and layer.opacity > 0]
-    if len(shown) < 2 or not recipe.source.strip():
+    if len(shown) < 2:
         return None  # a picture made from words has nothing below it
     last = shown[-1]
     if last.edit is None:
         return None
-    same = _plain(last.edit.recipe.source) == _plain(recipe.source)
+    same = _same_wish(last.edit.recipe, recipe)
     return last if same and _meet(last.edit.mask, document.mask) else None
+
+
+def _same_wish(one: Recipe, other: Recipe) -> bool:
+    """The same order or the same description; without one, a thing in common to add or take away."""
+    if one.instruction or other.instruction:
+        return _plain(one.instruction) == _plain(other.instruction)
+    if one.source.strip() or other.source.strip():
+        return _plain(one.source) == _plain(other.source)
+    names = [{_plain(name) for name, _ in recipe.concepts} for recipe in (one, other)]
+    return bool(names[0] & names[1])
 
 
 def _plain(prompt: str) -> str:

@@ -56,7 +56,7 @@ class Workbench(QObject):
         self.readout.measured.connect(self._measured)
         window.jobs.ready.connect(self._catalogue_ready)
         panel.changed.connect(self._recipe_edited)
-        panel.run_requested.connect(lambda: self.runs.edit(panel.recipe()))
+        panel.run_requested.connect(lambda: self.runs.edit(panel.asked()))
         panel.stop_requested.connect(self.runs.stop)
         panel.invert_requested.connect(self._invert)
         panel.manage_plugins_requested.connect(self._show_plugins)
@@ -199,7 +199,7 @@ class Workbench(QObject):
         self._window.jobs.watch(looking)
 
     def _invert(self) -> None:
-        self.runs.invert(self._panel.recipe())
+        self.runs.invert(self._panel.asked())
 
     def _run_started(self) -> None:
         self._window.modes.show_picture()

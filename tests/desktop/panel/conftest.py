@@ -47,6 +47,7 @@ def ready():
         method("editor", "paint", {Need.IMAGE, Need.TARGET_PROMPT, Need.MASK}, (), CONTROLS[:1]),
         method("editor", "order", {Need.IMAGE, Need.INSTRUCTION}),
         method("editor", "draw", {Need.TARGET_PROMPT}),
+        method("editor", "mix", {Need.IMAGE, Need.CONCEPTS}, (), CONTROLS[:1], "required"),
         method("editor", "look", _PROMPTS, {Ability.ATTENTION}, (), "required"),
         method("inverter", "straight", {Need.SOURCE_PROMPT}, (), CONTROLS[1:2]),
         method("inverter", "noisy"),
