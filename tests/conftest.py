@@ -18,6 +18,7 @@ import pytest
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ["HF_HUB_CACHE"] = "/nonexistent"  # what this machine has downloaded is no part of any test
 
 
 @pytest.fixture(autouse=True)

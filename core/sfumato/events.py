@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from sfumato.errors import SfumatoError
-from sfumato.method import Ability, MethodInfo, Pixels
+from sfumato.method import Ability, Mask, MethodInfo, Pixels
+from sfumato.models.catalogue import Checkpoint
+from sfumato.pace import Phase
+from sfumato.recording import Recording
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class Ready:
     methods: tuple[MethodInfo, ...]
     models: tuple[ModelInfo, ...]
     broken: tuple[Broken, ...]
+    checkpoints: tuple[Checkpoint, ...] = ()
+    """Those that plugins bring, for `Shelf`."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,20 @@ class Advanced:
     seconds_left: float | None
     preview: Pixels | None = None
     box: tuple[int, int, int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Row evaluations: seen by the network, differentiated, seen by a control network."""
+
+    forward: int = 0
+    backward: int = 0
+    control: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Forward and backward together."""
+        return self.forward + self.backward
 
 
 @dataclass(frozen=True)
@@ -82,13 +101,19 @@ class Outcome:
     inversion: InversionReport | None
     changed_outside: int
     """Pixels outside the mask that the flattened result changes: 0, and counted, not assumed."""
-    rows: dict[Literal["inversion", "edit"], int]
-    """Network rows evaluated, by the engine's own counter."""
+    rows: dict[Phase, int]
+    """Network rows evaluated in each phase, forward and backward, by the engine's own counter."""
     provenance: dict[str, Any]
     """Hashes, versions, precision, threads: what replaying needs."""
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     extras: dict[str, Any] = field(default_factory=dict)
+    costs: dict[Phase, Cost] = field(default_factory=dict)
+    """The rows of each phase by their kind."""
+    mask: Mask | None = None
+    """Of the document's size: the mask that was made for this job, if one was."""
+    recording: Recording | None = None
+    """What attention and latents did, if the job asked for it."""
 
 
 @dataclass(frozen=True, eq=False)

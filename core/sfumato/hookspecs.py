@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pluggy
 
 if TYPE_CHECKING:
-    from sfumato.method import Editor, Inverter
+    from sfumato.method import Editor, Inverter, Masker
     from sfumato.models.catalogue import Checkpoint
     from sfumato.params import Value
 
@@ -29,6 +29,12 @@ def register_inverters() -> Sequence[Inverter[Any]]:
 @hookspec
 def register_editors() -> Sequence[Editor[Any]]:
     """Ways to edit."""
+    ...
+
+
+@hookspec
+def register_masks() -> Sequence[Masker[Any]]:
+    """Ways to make a mask: from a word, from what two prompts disagree about."""
     ...
 
 

@@ -92,6 +92,9 @@ class Recipe(BaseModel):
     size: tuple[int, int] | None = None
     """(width, height) in pixels for pictures made from words alone; the model's own size if absent."""
     candidates: int = Field(default=1, ge=1, le=16)
+    masker: str = ""
+    """What makes the mask where none was painted; empty for none."""
+    masker_values: dict[str, bool | int | float | str] = Field(default_factory=dict)
 
 
 def _new_id() -> str:
@@ -102,11 +105,12 @@ def _new_id() -> str:
 class Job:
     """One thing to do, as plain data: it crosses from the window to the engine and shares nothing.
 
-    The editor's name "invert" is reserved: `task="invert"` only inverts and reports.
+    The editor's name "invert" is reserved: `task="invert"` only inverts and reports, `task="mask"` only makes
+    the mask the recipe's masker finds.
     """
 
     recipe: Recipe
-    task: Literal["edit", "invert"] = "edit"
+    task: Literal["edit", "invert", "mask"] = "edit"
     image: Pixels | None = None
     profile: bytes | None = None
     """ICC profile of `image`; None means sRGB."""
@@ -114,6 +118,8 @@ class Job:
     control_images: Mapping[str, Pixels] = field(default_factory=dict)
     near: tuple[int, int, int, int] | None = None
     """The box of an earlier edit of this picture, to be worked on again if the mask still lies inside it."""
+    record: bool = False
+    """Have the result say where each word looked and which way the latents went."""
     id: str = field(default_factory=_new_id)
 
 
@@ -178,7 +184,7 @@ class Edit:
 
 
 class Method(ABC, Generic[P]):
-    """What inverters and editors share. Class attributes describe the method to people and to forms."""
+    """What all methods share. Class attributes describe the method to people and to forms."""
 
     name: ClassVar[str]
     """Goes into files and never changes."""
@@ -223,11 +229,19 @@ class Editor(Method[P]):
         """Yield progress; return the edited latents."""
 
 
+class Masker(Method[P]):
+    """A way to find out where a picture should change."""
+
+    @abstractmethod
+    def find(self, request: EditRequest[P], model: Model) -> Generator[Progress, None, Tensor]:
+        """Yield progress; return a mask in [0, 1], (1, 1, h, w) or (1, 1, H, W); all 0 if nothing fits."""
+
+
 @dataclass(frozen=True)
 class MethodInfo:
     """A method described in plain data, for the window and the command line."""
 
-    kind: Literal["inverter", "editor"]
+    kind: Literal["inverter", "editor", "masker"]
     name: str
     title: str
     summary: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from sfumato.errors import InputError
 from sfumato.events import ModelInfo
-from sfumato.method import Editor, Inverter, Job, Method, Need
-from sfumato.pairing import Facts, PairingError, inversion_refusal, refusal
+from sfumato.method import Editor, Inverter, Job, Mask, Masker, Method, MethodInfo, Need
+from sfumato.pairing import Facts, PairingError, inversion_refusal, mask_refusal, refusal
 from sfumato.params import Params
 from sfumato.prompts import words
 from sfumato.workshop import Workshop
@@ -33,18 +33,32 @@ class Order:
     inverter_params: Params
     facts: Facts
     origins: Mapping[str, str]
-    """"editor" and "inverter" -> the package each came from."""
+    """"editor", "inverter" and "masker" -> the package each came from."""
+    masker: Masker[Any] | None
+    """What makes the mask; None if one was painted, or none is wanted."""
+    masker_params: Params
 
     @property
     def inverts_only(self) -> bool:
         return self.job.task == "invert"
 
     @property
+    def edits(self) -> bool:
+        return self.job.task == "edit"
+
+    @property
+    def masks_only(self) -> bool:
+        return self.job.task == "mask"
+
+    @property
     def from_words(self) -> bool:
         """The editor makes a picture from words and never looks at the one that is open."""
-        return (
-            Need.IMAGE not in self.editor.needs and self.editor.inversion == "none" and not self.inverts_only
-        )
+        looks = Need.IMAGE in self.editor.needs or self.editor.inversion != "none"
+        return self.edits and not looks
+
+    def with_mask(self, mask: Mask) -> Order:
+        """The same order once its mask was made."""
+        return replace(self, job=replace(self.job, mask=mask))
 
     @property
     def methods(self) -> dict[str, tuple[Method[Any], str]]:
@@ -52,8 +66,10 @@ class Order:
         ran: dict[str, tuple[Method[Any], str]] = {}
         if self.inverter is not None:
             ran["inverter"] = self.inverter, self.origins["inverter"]
-        if not self.inverts_only:
+        if self.edits:
             ran["editor"] = self.editor, self.origins["editor"]
+        if self.masker is not None:
+            ran["masker"] = self.masker, self.origins["masker"]
         return ran
 
 
@@ -64,17 +80,12 @@ def check(job: Job, workshop: Workshop) -> Order:
     """
     recipe, registry = job.recipe, workshop.registry
     editor = registry.info("editor", recipe.editor)
-    inverts = job.task == "invert" or editor.inversion != "none"
+    inverts = job.task == "invert" or (job.task == "edit" and editor.inversion != "none")
     inverter = registry.info("inverter", recipe.inverter) if inverts and recipe.inverter else None
+    masker = registry.info("masker", recipe.masker) if makes_mask(job) else None
     _check_arrays(job)
     model, facts = workshop.describe(recipe.model), facts_of(job)
-    if job.task == "edit":
-        reason = refusal(editor, inverter, model, facts=facts)
-    elif inverter is not None:
-        reason = inversion_refusal(inverter, model, facts=facts)
-    else:
-        reason = "Inverting needs the name of an inversion method."
-    if reason:
+    if reason := _reason(job, (editor, inverter, masker), model, facts):
         raise PairingError(reason)
     _check_size(job, model)
     _check_weights(job)
@@ -88,8 +99,37 @@ def check(job: Job, workshop: Workshop) -> Order:
         if inverter
         else Params(),
         facts=facts,
-        origins={"editor": editor.origin, "inverter": inverter.origin if inverter else ""},
+        origins={
+            "editor": editor.origin,
+            "inverter": inverter.origin if inverter else "",
+            "masker": masker.origin if masker else "",
+        },
+        masker=registry.maskers[masker.name] if masker else None,
+        masker_params=registry.parsed("masker", masker.name, recipe.masker_values) if masker else Params(),
     )
+
+
+def makes_mask(job: Job) -> bool:
+    """Whether the recipe's masker has to find a mask: one that was painted goes before it."""
+    return bool(job.recipe.masker) and job.task != "invert" and (job.mask is None or job.task == "mask")
+
+
+def _reason(
+    job: Job,
+    methods: tuple[MethodInfo, MethodInfo | None, MethodInfo | None],
+    model: ModelInfo,
+    facts: Facts,
+) -> str | None:
+    """Why (editor, inverter, masker) cannot do a job, or None."""
+    editor, inverter, masker = methods
+    no_mask = None if masker is None else mask_refusal(masker, model, facts=facts)
+    if job.task == "mask":
+        return "Making a mask needs the name of a way to find one." if masker is None else no_mask
+    if job.task == "edit":
+        return no_mask or refusal(editor, inverter, model, facts=facts)
+    if inverter is None:
+        return "Inverting needs the name of an inversion method."
+    return inversion_refusal(inverter, model, facts=facts)
 
 
 def facts_of(job: Job) -> Facts:
@@ -97,7 +137,7 @@ def facts_of(job: Job) -> Facts:
     recipe = job.recipe
     return Facts(
         has_image=job.image is not None,
-        has_mask=job.mask is not None,
+        has_mask=job.mask is not None or makes_mask(job),
         controls=frozenset(job.control_images),
         source=recipe.source,
         target=recipe.target,

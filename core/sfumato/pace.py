@@ -9,7 +9,7 @@ from typing import Literal
 
 from sfumato.method import Progress
 
-Phase = Literal["loading", "inversion", "edit", "decode"]
+Phase = Literal["loading", "mask", "inversion", "edit", "decode"]
 _MEMORY = 0.3
 """Weight of the newest step in the running mean."""
 

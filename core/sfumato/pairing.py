@@ -20,6 +20,7 @@ class Facts:
 
     has_image: bool
     has_mask: bool
+    """One was painted, or something is chosen that will make one."""
     controls: frozenset[str] = frozenset()
     source: str = ""
     target: str = ""
@@ -85,7 +86,7 @@ def _reasons(
 
 
 def _missing(method: MethodInfo, model: ModelInfo | None, facts: Facts) -> Iterator[str]:
-    needs = method.needs | ({Need.IMAGE} if method.kind == "inverter" else set())
+    needs = method.needs | (set() if method.kind == "editor" else {Need.IMAGE})
     for need in Need:
         if need in needs and not facts.has(need):
             yield f"{method.title} needs {need.value}: {_HOW[need]}."
@@ -97,3 +98,8 @@ def _missing(method: MethodInfo, model: ModelInfo | None, facts: Facts) -> Itera
 def inversion_refusal(inverter: MethodInfo, model: ModelInfo | None, *, facts: Facts) -> str | None:
     """The same for a run that only inverts."""
     return next(_missing(inverter, model, facts), None)
+
+
+def mask_refusal(masker: MethodInfo, model: ModelInfo | None, *, facts: Facts) -> str | None:
+    """The same for a mask that is to be made."""
+    return next(_missing(masker, model, facts), None)

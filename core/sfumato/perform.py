@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sfumato.errors import MethodError
-from sfumato.events import InversionReport, Outcome
+from sfumato.events import Cost, InversionReport, Outcome
+from sfumato.masking import find_mask
 from sfumato.method import Edit, EditRequest, Job, Pixels, Progress
 from sfumato.order import Order, check
 from sfumato.pace import Advance, Phase
@@ -18,12 +20,15 @@ from sfumato.workshop import Workshop
 
 if TYPE_CHECKING:
     from sfumato.diffusion.inversion import Inversion
+    from sfumato.diffusion.recorder import Recorder
     from sfumato.models.model import Model
 
 P = TypeVar("P")
 R = TypeVar("R")
 Steps = Generator[Progress, None, R]
 Plan = tuple[tuple[Phase, int], ...]
+_LOOKS = 10
+"""Steps a masker is thought to take, before it has said."""
 
 
 def perform(job: Job, workshop: Workshop) -> Generator[Advance, None, Outcome]:
@@ -35,28 +40,40 @@ def perform(job: Job, workshop: Workshop) -> Generator[Advance, None, Outcome]:
     order = check(job, workshop)
     plan = _plan(order, workshop)
     model = yield from _through(workshop.load(order.model.name), plan)
-    yield Advance(0, 1, "Reading the picture", phase="loading", ahead=plan[1:])
-    scene = stage(order, model)
-    inversion = report = edit = None
+    meter, plan = _Meter(model), plan[1:]
+    mask = scene = inversion = report = edit = None
+    if order.masker is not None:
+        mask, scene = yield from _through(find_mask(order, model), plan)
+        order, plan = order.with_mask(mask), plan[1:]
+        meter.note("mask")
+    if scene is None or not order.masks_only:
+        yield Advance(0, 1, "Reading the picture", phase="loading", ahead=plan)
+        scene = stage(order, model)
+    seen = _recorder(order, scene, model)
     patches: list[Pixels] = []
-    start = _rows(model)
-    if order.inverter is not None:
-        inversion, report = yield from _invert(order, scene, model, workshop, plan[1:])
-    middle = _rows(model)
-    if not order.inverts_only:
-        editing = order.editor.edit(scene.request, inversion, model)
-        edit = yield from _through(editing, plan[-2:], scene.region.box)
+    with nullcontext() if seen is None else seen.watching():
+        if order.inverter is not None:
+            inversion, report = yield from _invert(order, scene, model, workshop, (seen, plan))
+        meter.note("inversion")
+        if order.edits:
+            editing = order.editor.edit(scene.request, inversion, model)
+            edit = yield from _through(editing, plan[-2:], scene.region.box)
+        meter.note("edit")
+    if edit is not None:
         patches = yield from _through(develop(order, scene, edit, model), plan[-1:])
     return Outcome(
         box=scene.region.box,
         patches=tuple(patches),
         inversion=report,
-        changed_outside=_changed_outside(job, scene, patches),
-        rows={"inversion": middle - start, "edit": _rows(model) - middle},
-        provenance=provenance(job, model, scene.region, order.methods, patches),
+        changed_outside=_changed_outside(order.job, scene, patches),
+        rows={phase: cost.rows for phase, cost in meter.costs.items()},
+        provenance=provenance(order.job, model, scene.region, order.methods, patches),
         notes=_notes(order, edit),
         seconds=time.perf_counter() - began,
         extras={} if edit is None or edit.mask is None else {"mask": edit.mask[0, 0].float().cpu().numpy()},
+        costs=meter.costs,
+        mask=mask,
+        recording=None if seen is None else seen.recording(scene.request, inversion, edit),
     )
 
 
@@ -95,9 +112,10 @@ def stepped(steps: Generator[Advance, None, R]) -> Generator[Advance, None, R]:
 def _plan(order: Order, workshop: Workshop) -> Plan:
     """The phases of a job and how many steps each is thought to take."""
     recipe = order.job.recipe
+    masking: Plan = (("mask", _LOOKS),) if order.masker is not None else ()
     inverting: Plan = (("inversion", recipe.steps),) if order.inverter is not None else ()
-    editing: Plan = () if order.inverts_only else (("edit", recipe.steps), ("decode", recipe.candidates))
-    return ("loading", 0 if workshop.has_loaded(order.model.name) else 6), *inverting, *editing
+    editing: Plan = (("edit", recipe.steps), ("decode", recipe.candidates)) if order.edits else ()
+    return ("loading", 0 if workshop.has_loaded(order.model.name) else 6), *masking, *inverting, *editing
 
 
 def _through(
@@ -115,14 +133,39 @@ def _through(
     return walk.result
 
 
-def _rows(model: Model) -> int:
-    return model.counters.forward + model.counters.backward
+class _Meter:
+    """What each phase cost, by the network's own counters."""
+
+    def __init__(self, model: Model) -> None:
+        self._counters, self._before = model.counters, replace(model.counters)
+        self.costs: dict[Phase, Cost] = {}
+
+    def note(self, phase: Phase) -> None:
+        """All that was counted since the last note belongs to `phase`."""
+        now, before = replace(self._counters), self._before
+        self.costs[phase] = Cost(
+            now.forward - before.forward, now.backward - before.backward, now.control - before.control
+        )
+        self._before = now
+
+
+def _recorder(order: Order, scene: Scene, model: Model) -> Recorder | None:
+    """Somebody who looks on, if the job asks for it."""
+    if not order.job.record or order.masks_only:
+        return None
+    from sfumato.diffusion.recorder import Recorder
+
+    return Recorder(model, scene.request, order.editor.prompt_to_invert(scene.request))
 
 
 def _invert(
-    order: Order, scene: Scene, model: Model, workshop: Workshop, plan: Plan
+    order: Order, scene: Scene, model: Model, workshop: Workshop, beside: tuple[Recorder | None, Plan]
 ) -> Generator[Advance, None, tuple[Inversion, InversionReport]]:
-    """Look the inversion up by content; else run the inverter and keep what it gives."""
+    """Look the inversion up by content; else run the inverter and keep what it gives.
+
+    `beside` = (who looks on, the phases to come). What was never recorded is inverted again to be seen.
+    """
+    seen, plan = beside
     inverter = order.inverter
     assert inverter is not None
     request = inverter_request(order, scene)
@@ -130,11 +173,15 @@ def _invert(
     vae = recipe.encoding if recipe.encoding == "mean" else f"sample {recipe.seed}"
     key = workshop.store.key(inversion_key(inverter, request, model, vae=vae))
     inversion = workshop.store.get(key, device=model.device)
+    if inversion is not None and seen is not None and not inversion.maps:
+        inversion = None
     reused = inversion is not None
     if inversion is None:
         inversion = yield from _through(inverter.invert(request, model), plan, scene.region.box)
+        if seen is not None:
+            inversion = replace(inversion, maps=seen.source_maps())
         workshop.store.put(key, inversion)
-    if "trajectory" in order.editor.uses and inversion.trajectory is None and not order.inverts_only:
+    if "trajectory" in order.editor.uses and inversion.trajectory is None and order.edits:
         raise MethodError(
             f"{inverter.title} keeps no trajectory, which {order.editor.title} starts from.",
             advice="Choose another way to invert.",

@@ -6,7 +6,7 @@ import logging
 import re
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal, TypeVar
 
@@ -15,7 +15,7 @@ import pluggy
 from sfumato import hookspecs
 from sfumato.errors import MethodError
 from sfumato.events import Broken, ModelInfo, Ready
-from sfumato.method import Ability, Editor, Inverter, Method, MethodInfo, Need
+from sfumato.method import Ability, Editor, Inverter, Masker, Method, MethodInfo, Need
 from sfumato.models.catalogue import Checkpoint
 from sfumato.models.folder import describe
 from sfumato.pairing import PairingError
@@ -24,9 +24,9 @@ from sfumato.params import Params, controls, parse
 log = logging.getLogger(__name__)
 
 GROUP = "sfumato"
-RESERVED = frozenset({"invert"})
+RESERVED = frozenset({"invert", "mask"})
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-Kind = Literal["inverter", "editor"]
+Kind = Literal["inverter", "editor", "masker"]
 T = TypeVar("T")
 
 
@@ -40,10 +40,14 @@ class Registry:
     broken: tuple[Broken, ...] = ()
     infos: dict[tuple[Kind, str], MethodInfo] = field(default_factory=dict)
     models: dict[str, ModelInfo] = field(default_factory=dict)
+    maskers: dict[str, Masker[Any]] = field(default_factory=dict)
+    brought: tuple[str, ...] = ()
+    """Names of the checkpoints that plugins bring."""
 
     def describe(self) -> Ready:
         """Everything in plain data, for the window and the command line."""
-        return Ready(tuple(self.infos.values()), tuple(self.models.values()), self.broken)
+        brought = tuple(self.checkpoints[name] for name in self.brought)
+        return Ready(tuple(self.infos.values()), tuple(self.models.values()), self.broken, brought)
 
     def info(self, kind: Kind, name: str) -> MethodInfo:
         """Describe a method. Raises `PairingError` naming the ones there are."""
@@ -55,8 +59,10 @@ class Registry:
     def parsed(self, kind: Kind, name: str, values: Mapping[str, Any]) -> Params:
         """Parse plain values as a method's parameters. Raises `InputError` or `PairingError`."""
         title = self.info(kind, name).title
-        method = self.editors[name] if kind == "editor" else self.inverters[name]
-        return parse(method.params, values, title)
+        return parse(self._of(kind)[name].params, values, title)
+
+    def _of(self, kind: Kind) -> Mapping[str, Method[Any]]:
+        return {"inverter": self.inverters, "editor": self.editors, "masker": self.maskers}[kind]
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,7 @@ class _Contribution:
     checkpoints: tuple[Checkpoint, ...]
     infos: tuple[MethodInfo, ...]
     models: tuple[ModelInfo, ...]
+    maskers: tuple[Masker[Any], ...] = ()
 
 
 def load_plugins(found: Iterable[EntryPoint] | None = None, *, extra: Sequence[Checkpoint] = ()) -> Registry:
@@ -83,14 +90,13 @@ def load_plugins(found: Iterable[EntryPoint] | None = None, *, extra: Sequence[C
         except (Exception, SystemExit) as error:
             log.warning("Plugin %s is not used", point.name, exc_info=True)
             broken.append(Broken(point.name, _sentence(error), traceback.format_exc()))
+    brought = tuple(merged.checkpoints)
     for checkpoint in extra:
         try:
             _merge(merged, _Contribution((), (), (checkpoint,), (), (describe(checkpoint),)))
         except Exception as error:
             broken.append(Broken(checkpoint.name, _sentence(error), traceback.format_exc()))
-    return Registry(
-        merged.inverters, merged.editors, merged.checkpoints, tuple(broken), merged.infos, merged.models
-    )
+    return replace(merged, broken=tuple(broken), brought=brought)
 
 
 def _ordered(points: Iterable[EntryPoint]) -> list[EntryPoint]:
@@ -110,10 +116,11 @@ def _load(point: EntryPoint) -> _Contribution:
     origin = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
     inverters = _brought(manager.hook.register_inverters(), Inverter)
     editors = _brought(manager.hook.register_editors(), Editor)
+    maskers = _brought(manager.hook.register_masks(), Masker)
     checkpoints = _brought(manager.hook.register_models(), Checkpoint)
-    infos = tuple(describe_method(method, origin) for method in (*inverters, *editors))
+    infos = tuple(describe_method(method, origin) for method in (*inverters, *editors, *maskers))
     models = tuple(describe(checkpoint) for checkpoint in checkpoints)
-    return _Contribution(inverters, editors, checkpoints, infos, models)
+    return _Contribution(inverters, editors, checkpoints, infos, models, maskers)
 
 
 def _brought(answers: Iterable[Iterable[Any]], wanted: type[T]) -> tuple[T, ...]:
@@ -124,14 +131,21 @@ def _brought(answers: Iterable[Iterable[Any]], wanted: type[T]) -> tuple[T, ...]
     return brought
 
 
+def kind_of(method: Method[Any]) -> Kind:
+    """Which of the three a method is."""
+    if isinstance(method, Masker):
+        return "masker"
+    return "inverter" if isinstance(method, Inverter) else "editor"
+
+
 def describe_method(method: Method[Any], origin: str = "") -> MethodInfo:
     """Describe a method in plain data. Raises `TypeError` if it declares anything wrongly."""
-    kind: Kind = "inverter" if isinstance(method, Inverter) else "editor"
+    kind = kind_of(method)
     for attribute in ("name", "title", "summary"):
         if not isinstance(getattr(method, attribute, None), str) or not getattr(method, attribute):
             raise TypeError(f"{type(method).__name__} has no {attribute}")
     if not _NAME.fullmatch(method.name) or method.name in RESERVED:
-        raise TypeError(f"'{method.name}' cannot be the name of an {kind}")
+        raise TypeError(f"'{method.name}' cannot be the name of a method")
     if not (isinstance(method.params, type) and issubclass(method.params, Params)):
         raise TypeError(f"{type(method).__name__}.params is not a Params class")
     shown = controls(method.params)
@@ -167,6 +181,7 @@ def _merge(registry: Registry, new: _Contribution) -> None:
             raise MethodError(f"The {kind} '{name}' is there already.")
     registry.inverters.update({method.name: method for method in new.inverters})
     registry.editors.update({method.name: method for method in new.editors})
+    registry.maskers.update({method.name: method for method in new.maskers})
     registry.checkpoints.update({checkpoint.name: checkpoint for checkpoint in new.checkpoints})
     registry.infos.update({(info.kind, info.name): info for info in new.infos})
     registry.models.update({info.name: info for info in new.models})

@@ -35,6 +35,17 @@ def _available_threads() -> int:
     return max(count - 1, 1)
 
 
+class ModelDefaults(BaseModel):
+    """What recipes for one model start with; None leaves the program's own value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+    size: tuple[int, int] | None = None
+    """(width, height) in pixels of pictures made from words."""
+    steps: int | None = Field(default=None, ge=1, le=1000)
+    guidance: float | None = Field(default=None, ge=0, le=50)
+
+
 class Settings(BaseModel):
     """Choices that outlive a session. The three folders come from the system, not from the file."""
 
@@ -54,6 +65,10 @@ class Settings(BaseModel):
     """How much disk kept inversions may take."""
     models: tuple[Path, ...] = ()
     """Diffusers folders beside those that plugins bring."""
+    default_model: str = ""
+    """The model new recipes start with; empty for the starter model."""
+    model_defaults: dict[str, ModelDefaults] = Field(default_factory=dict)
+    """By the model's name."""
 
     def changed(self, **values: Any) -> Settings:
         """The same with some values changed. Raises `InputError` if one is not possible."""

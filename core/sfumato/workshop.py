@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from sfumato.events import ModelInfo
 from sfumato.method import Progress
-from sfumato.models.catalogue import Checkpoint, from_folder
+from sfumato.models.catalogue import Checkpoint, from_path
 from sfumato.models.folder import describe
+from sfumato.models.places import all_found
 from sfumato.plugins import Registry, load_plugins
 from sfumato.settings import Settings
 
@@ -49,8 +50,8 @@ class Workshop:
         self._checkpoint: Checkpoint | None = None
 
     def checkpoint(self, name: str) -> Checkpoint:
-        """The checkpoint of that name, or the folder at that path."""
-        return self.registry.checkpoints.get(name) or from_folder(Path(name).expanduser())
+        """The checkpoint of that name, or the folder or file at that path."""
+        return self.registry.checkpoints.get(name) or from_path(Path(name).expanduser())
 
     def describe(self, name: str) -> ModelInfo:
         """Describe a model without loading it. Raises `ModelError` if it cannot be used."""
@@ -102,6 +103,6 @@ def open_workshop(settings: Settings) -> Workshop:
     from sfumato.diffusion.store import InversionStore
 
     torch.set_num_threads(settings.threads)
-    registry = load_plugins(extra=[from_folder(folder) for folder in settings.models])
+    registry = load_plugins(extra=all_found(settings))
     store = InversionStore(settings.cache_dir / "inversions", settings.store_limit_bytes)
     return Workshop(settings, registry, store)

@@ -35,7 +35,7 @@ class MethodBox(QWidget):
     def __init__(self, make_panel: MakePanel) -> None:
         super().__init__()
         self._make_panel = make_panel
-        self._methods: dict[tuple[Kind, str], MethodInfo] = {}
+        self._methods: dict[tuple[str, str], MethodInfo] = {}
         self._models: dict[str, ModelInfo] = {}
         self._values: dict[tuple[Kind, str], dict[str, Value]] = {}
         self._names: dict[Kind, str] = {"editor": Recipe().editor, "inverter": Recipe().inverter}

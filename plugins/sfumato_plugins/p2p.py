@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
-from torch import Tensor
 
-from sfumato.diffusion.attention import Hook, MapStore, Plan, Probabilities, map_sites, self_sites
+from sfumato.diffusion.attention import MapStore, Plan, map_sites
 from sfumato.diffusion.blending import LocalBlend
 from sfumato.diffusion.inversion import Inversion
+from sfumato.diffusion.prompt_control import ROWS, Windows, cross_edit, prompt_hooks
 from sfumato.diffusion.sampling import StepState, inverted_branch, kept_outside, sample, shown, skipped
 from sfumato.diffusion.schedule import Grid
-from sfumato.diffusion.text import equalizer, refinement, replacement
+from sfumato.diffusion.text import equalizer
 from sfumato.hookspecs import hookimpl
 from sfumato.method import Ability, Edit, Editor, EditRequest, Need, Progress
 from sfumato.models.model import Model
@@ -119,18 +119,19 @@ class AttentionControl:
         first, steps = skipped(request.start, grid), grid.steps
         cross = range(first, min(first + int(p.cross_steps * (steps + 1)), steps))
         structure = range(first, min(first + int(p.self_steps * steps), steps))
-        shape = request.latent_shape
-        crosses = frozenset(site for site in model.sites if site.kind == "cross")
-        selves = frozenset(self_sites(model.sites, shape, p.self_limit**2))
-        rows = ("src.c", "tgt.c")
-        hooks = [
-            Hook(crosses, cross, rows, self._cross(p, equalizer(self.target, request.word_weights))),
-            Hook(selves, structure, rows, lambda probabilities, *_: {"tgt.c": probabilities["src.c"]}),
-        ]
+        act = cross_edit(
+            self.source,
+            self.target,
+            equalizer(self.target, request.word_weights),
+            kind=p.edit,
+            official_suffix=p.official_suffix,
+        )
+        windows = Windows(cross, structure)
+        hooks = prompt_hooks(model.sites, request.latent_shape, windows, act, self_limit=p.self_limit)
         self.blend = self._local_blend(p, request, model, range(first, steps))
         if self.blend is not None:
-            hooks.insert(0, self.blend.maps.hook(range(first, steps), rows))
-        self.plan = Plan(tuple(hooks))
+            hooks = (self.blend.maps.hook(range(first, steps), ROWS), *hooks)
+        self.plan = Plan(hooks)
         idle = bool(set(request.word_weights.values()) - {1.0}) and not cross
         self.notes = ("Word weights act while the layout is kept; that is 0 steps now.",) if idle else ()
 
@@ -166,21 +167,6 @@ class AttentionControl:
             first_step=steps.start + int(p.local_start * len(steps)) + 1,
             about_kept=bool(set(source) & set(target)),
         )
-
-    def _cross(self, p: P2PParams, q: Tensor) -> Callable[..., Probabilities]:
-        """f(A_s, A_t) · q with f = A_s M (replace) or A_s[m] e + A_t (1 - e) (refine)."""
-        same_length = len(self.source.spans) == len(self.target.spans)
-        if p.edit == "replace" or (p.edit == "auto" and same_length):
-            M = replacement(self.source, self.target, official_suffix=p.official_suffix)
-            return lambda A, *_: {"tgt.c": A["src.c"] @ M.to(A["src.c"]) * q.to(A["src.c"])}
-        align = refinement(self.source, self.target)
-
-        def refine(A: Probabilities, *_: object) -> Probabilities:
-            A_s, A_t = A["src.c"], A["tgt.c"]
-            e = align.e.to(A_t)
-            return {"tgt.c": (A_s[..., align.m] * e + A_t * (1 - e)) * q.to(A_t)}
-
-        return refine
 
 
 @hookimpl

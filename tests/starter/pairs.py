@@ -104,18 +104,24 @@ def edit(pair: Pair, settings: dict[str, Any], workshop: Any) -> tuple[Picture, 
 
 def score(pair: Pair, method: str, pictures: tuple[Picture, Picture, Picture]) -> Score:
     finished, decoded, vae = pictures
-    near, truth, source = (_blurred(each) for each in (finished, pair.truth, pair.source))
     inside, outside = pair.changed, ~pair.changed
-    missing = np.abs(near - truth)[inside].mean() / np.abs(source - truth)[inside].mean()
     return Score(
         pair.id,
         pair.kind,
         method,
-        gain=float(1 - missing),
-        to_source=_psnr(finished, pair.source, outside),
-        to_vae=_psnr(decoded, vae, outside),
-        to_truth=_psnr(finished, pair.truth, inside),
+        gain=blurred_gain(pair, finished),
+        to_source=psnr(finished, pair.source, outside),
+        to_vae=psnr(decoded, vae, outside),
+        to_truth=psnr(finished, pair.truth, inside),
     )
+
+
+def blurred_gain(pair: Pair, finished: Picture) -> float:
+    """How far a picture went from the source to the truth, where these differ: 0 not at all, 1 whole."""
+    near, truth, source = (_blurred(each) for each in (finished, pair.truth, pair.source))
+    inside = pair.changed
+    missing = np.abs(near - truth)[inside].mean() / np.abs(source - truth)[inside].mean()
+    return float(1 - missing)
 
 
 def _blurred(picture: Picture) -> Picture:
@@ -123,7 +129,8 @@ def _blurred(picture: Picture) -> Picture:
     return np.asarray(image, np.float32) / 255
 
 
-def _psnr(a: Picture, b: Picture, where: NDArray[np.bool_]) -> float:
+def psnr(a: Picture, b: Picture, where: NDArray[np.bool_]) -> float:
+    """In dB, of two pictures in the places chosen; 99 if they are equal there."""
     error = float(np.mean((a - b)[where].astype(np.float64) ** 2))
     return 99.0 if error == 0 else min(99.0, -10 * float(np.log10(error)))
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from sfumato.diffusion.attention import Hook, Plan, Site
+from sfumato.diffusion.attention import AnyHook, Plan, Site
 from sfumato.diffusion.processors import Moment, controlled
 from sfumato.diffusion.schedule import Schedule
 from sfumato.diffusion.text import Text
@@ -57,7 +57,7 @@ class Control(Protocol):
     """What a ControlNet adds to its rows: residuals for the skips and the middle of the U-Net."""
 
     def __call__(
-        self, x: Tensor, level: int, context: Tensor, step: int, added: Mapping[str, Tensor] | None
+        self, x: Tensor, level: float, context: Tensor, step: int, added: Mapping[str, Tensor] | None
     ) -> tuple[Sequence[Tensor], Tensor] | None:
         """Residuals for x (n, C, h, w) with context (n, L, D) at a step; None adds nothing."""
         ...
@@ -99,6 +99,9 @@ class Row:
         return Seen(latent, text.embeddings, text.pooled, valued, self.concat, self.control)
 
 
+Listener = Callable[[Mapping[str, Seen], int], None]
+"""(rows, step): told of every network call before it is made."""
+
 Combine = Callable[[Mapping[str, Tensor], int], Tensor]
 """(rows' noise, step) -> the branch's; InstructPix2Pix and LEDITS++ are linear combinations too."""
 
@@ -124,11 +127,12 @@ class Denoiser:
     sites: tuple[Site, ...] = ()
     size_scale: int | None = None
     """Pixels per latent cell, for networks that are told the size of the picture (SDXL)."""
-    observers: list[Hook] = field(default_factory=list)
+    observers: list[AnyHook] = field(default_factory=list)
     """Hooks that watch every call beside its own plan and change nothing."""
+    listeners: list[Listener] = field(default_factory=list)
 
     def __call__(
-        self, rows: Mapping[str, Seen], level: int, *, plan: Plan | None = None, step: int = 0
+        self, rows: Mapping[str, Seen], level: float, *, plan: Plan | None = None, step: int = 0
     ) -> dict[str, Tensor]:
         """Predict the noise of each row, all in one batch, in the order given.
 
@@ -136,6 +140,8 @@ class Denoiser:
         """
         if not rows:
             return {}
+        for listener in self.listeners:
+            listener(rows, step)
         x = torch.cat([each.latent for each in rows.values()])
         context = torch.cat([each.text for each in rows.values()]).to(self.dtype)
         added = self._added(rows, x)
@@ -162,21 +168,30 @@ class Denoiser:
         return {name: eps[k : k + 1] for k, name in enumerate(rows)}
 
     @contextmanager
-    def observed(self, *hooks: Hook) -> Iterator[None]:
-        """Let hooks watch every call meanwhile, before any plan has acted."""
+    def observed(self, *hooks: AnyHook, on_call: Listener | None = None) -> Iterator[None]:
+        """Let hooks watch every call meanwhile, before any plan has acted; tell `on_call` of each."""
         self.observers.extend(hooks)
+        listeners = [] if on_call is None else [on_call]
+        self.listeners.extend(listeners)
         try:
             yield
         finally:
+            for listener in listeners:
+                self.listeners.remove(listener)
             for hook in hooks:
                 self.observers.remove(hook)
 
     def _watched(self, plan: Plan | None) -> Plan | None:
-        if not self.observers:
+        if not self.observers or self._recomputes:
             return plan
         hooks = () if plan is None else plan.hooks
         watching = Plan((*self.observers, *hooks))
         return watching if plan is None else replace(watching, acted=plan.acted)
+
+    @property
+    def _recomputes(self) -> bool:
+        """Gradient checkpointing runs blocks a second time, when hooks of this call would be gone."""
+        return torch.is_grad_enabled() and bool(getattr(self.unet, "is_gradient_checkpointing", False))
 
     def _added(self, rows: Mapping[str, Seen], x: Tensor) -> dict[str, Tensor] | None:
         """SDXL's further conditions: pooled text, and (height, width, top, left, height, width) in pixels."""
@@ -191,7 +206,7 @@ class Denoiser:
         self,
         rows: Mapping[str, Seen],
         x: Tensor,
-        level: int,
+        level: float,
         context: Tensor,
         step: int,
         added: Mapping[str, Tensor] | None,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 
 _TENSORS = ("x0", "trajectory", "context", "pooled", "value_context", "noise", "reconstruction")
+_MAPS = "maps "
+"""How the names of recorded attention maps begin in a file."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -50,6 +52,8 @@ class Inversion:
     """The guidance it was made for."""
     reconstruction: Tensor | None = None
     """(1, C, h, w): what sampling it back at its own guidance gives, if that was measured."""
+    maps: Mapping[tuple[int, int], Tensor] = field(default_factory=dict)
+    """(h', w') -> (3, W, h', w'): where each word looked, by thirds of the steps, if that was recorded."""
 
     def at(self, i: int) -> Tensor:
         """(1, C, h, w) at grid.levels[i]. Raises `MethodError` if no trajectory was kept."""
@@ -62,6 +66,7 @@ class Inversion:
         tensors = {
             name: value.contiguous() for name in _TENSORS if (value := getattr(self, name)) is not None
         }
+        tensors |= {f"{_MAPS}{h}x{w}": maps.contiguous() for (h, w), maps in self.maps.items()}
         return tensors, {
             "levels": list(self.grid.levels),
             "prompt": self.prompt,
@@ -73,8 +78,10 @@ class Inversion:
     def from_tensors(cls, tensors: dict[str, Tensor], values: dict[str, Any]) -> Inversion:
         """The inverse of `to_tensors`, bit for bit."""
         grid = Grid(tuple(values["levels"]))
+        recorded = {name.removeprefix(_MAPS): name for name in tensors if name.startswith(_MAPS)}
         return cls(
             grid=grid,
+            maps={_shape(shape): tensors[name] for shape, name in recorded.items()},
             prompt=str(values["prompt"]),
             pin=bool(values["pin"]),
             guidance=float(values["guidance"]),
@@ -82,16 +89,26 @@ class Inversion:
         )
 
 
-def invert_ddim(model: Model, x0: Tensor, text: Text, grid: Grid) -> Generator[Progress, None, Tensor]:
+def _shape(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    return int(height), int(width)
+
+
+def invert_ddim(
+    model: Model, x0: Tensor, text: Text, grid: Grid, *, adjust: Callable[[Tensor], Tensor] | None = None
+) -> Generator[Progress, None, Tensor]:
     """DDIM inversion at guidance 1: x*_t = D(x*_prev, ε_θ(x*_prev, t, c); prev→t), from clean to noisy.
 
     The latent of the lower level is shown to the network with the time of the higher one, as everywhere in
-    this family (Mokady et al. 2023, section 3.1). One row per step. Returns the trajectory (S + 1, C, h, w).
+    this family (Mokady et al. 2023, section 3.1). One row per step. `adjust` may give each predicted noise
+    (1, C, h, w) another form (`regularise.Regulariser`). Returns the trajectory (S + 1, C, h, w).
     """
     x, passed = x0, [x0]
     for i in reversed(range(grid.steps)):
         low, high = grid.levels[i + 1], grid.levels[i]
         eps = model.denoiser({"src.c": Row("src.c", text).seen(x, i)}, high, step=i)["src.c"]
+        if adjust is not None:
+            eps = adjust(eps)
         preview = model.schedule.x0hat(x, eps, max(low, 0))
         x = model.schedule.move(x, eps, low, high)
         passed.append(x)

@@ -19,6 +19,8 @@ CLEAN = -1
 """The level at which ᾱ is exactly 1. No model has seen it; grids end at level 0 unless told otherwise."""
 
 Prediction = Literal["epsilon", "v_prediction"]
+Spacing = Literal["leading", "linspace"]
+"""Steps of equal length below the top, or from the very top to 0 with levels between two timesteps."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Grid:
     Step i goes from levels[i] to levels[i + 1] and shows the network timestep levels[i].
     """
 
-    levels: tuple[int, ...]
+    levels: tuple[float, ...]
 
     @property
     def steps(self) -> int:
@@ -56,42 +58,50 @@ class Schedule:
         betas = _betas(config)
         return cls(tuple((1 - betas).cumprod(0).tolist()), prediction)
 
-    def a(self, level: int) -> float:
-        """ᾱ at a level."""
-        return 1.0 if level == CLEAN else self.alpha_bar[level]
+    def a(self, level: float) -> float:
+        """ᾱ at a level; between two timesteps √((1-ᾱ)/ᾱ) is interpolated, as diffusers' Euler samplers do."""
+        if level == CLEAN:
+            return 1.0
+        below = int(level)
+        if below == level:
+            return self.alpha_bar[below]
+        low, high = (sqrt((1 - a) / a) for a in self.alpha_bar[below : below + 2])
+        return 1 / (1 + (low + (level - below) * (high - low)) ** 2)
 
-    def grid(self, steps: int, *, end: int = 0, offset: int = 1) -> Grid:
+    def grid(self, steps: int, *, end: int = 0, offset: int = 1, spacing: Spacing = "leading") -> Grid:
         """`steps` levels spread over the schedule, one above the end level so that no step is idle.
 
         Equals diffusers' "leading" spacing with `steps_offset=offset` where `steps` divides the schedule. The
         published code of Prompt-to-Prompt and its kin has offset 0, whose last step goes from level 0 to
-        level 0 and changes nothing.
+        level 0 and changes nothing. "linspace" is that of k-diffusion's samplers; it ends well at `CLEAN` only.
         """
         length = len(self.alpha_bar)
+        if spacing == "linspace":
+            return Grid((*torch.linspace(length - 1, 0, steps, dtype=torch.float64).tolist(), end))
         climbing = (i * length // steps + offset for i in range(steps))
         return Grid((*sorted((t for t in climbing if t < length), reverse=True), end))
 
-    def noised(self, x0: Tensor, noise: Tensor, level: int) -> Tensor:
+    def noised(self, x0: Tensor, noise: Tensor, level: float) -> Tensor:
         """√ᾱ x_0 + √(1-ᾱ) ε: the picture at a level."""
         a = self.a(level)
         return sqrt(a) * x0 + sqrt(1 - a) * noise
 
-    def x0hat(self, x: Tensor, eps: Tensor, level: int) -> Tensor:
+    def x0hat(self, x: Tensor, eps: Tensor, level: float) -> Tensor:
         """(x - √(1-ᾱ) ε) / √ᾱ: the picture the network has in mind."""
         a = self.a(level)
         return (x - sqrt(1 - a) * eps) / sqrt(a)
 
-    def move(self, x: Tensor, eps: Tensor, here: int, there: int) -> Tensor:
+    def move(self, x: Tensor, eps: Tensor, here: float, there: float) -> Tensor:
         """D(x, ε; a→b) = √b x̂_0 + √(1-b) ε: one deterministic DDIM move, in either direction."""
         b = self.a(there)
         return sqrt(b) * self.x0hat(x, eps, here) + sqrt(1 - b) * eps
 
-    def sigma(self, here: int, there: int, eta: float) -> float:
+    def sigma(self, here: float, there: float, eta: float) -> float:
         """σ_t(η): the share of fresh noise of a step; η = 1 is the posterior of the grid (DDPM)."""
         a, b = self.a(here), self.a(there)
         return eta * sqrt((1 - b) / (1 - a) * (1 - a / b))
 
-    def epsilon(self, output: Tensor, x: Tensor, level: int) -> Tensor:
+    def epsilon(self, output: Tensor, x: Tensor, level: float) -> Tensor:
         """The noise the network means, whatever it predicts: ε = √ᾱ v + √(1-ᾱ) x for v-prediction."""
         if self.prediction == "epsilon":
             return output

@@ -34,6 +34,17 @@ class Solver:
         mean = sqrt(b) * self.schedule.x0hat(x, eps, here) + sqrt(max(1 - b - sigma**2, 0.0)) * eps
         return mean if sigma == 0 else mean + sigma * noise()
 
+    def gain(self, i: int) -> float:
+        """κ_i: by how much x at levels[i + 1] moves with ε; first order where a solver has more."""
+        here, there = self.grid.levels[i], self.grid.levels[i + 1]
+        a, b = self.schedule.a(here), self.schedule.a(there)
+        sigma = self.schedule.sigma(here, there, self.eta)
+        return sqrt(max(1 - b - sigma**2, 0.0)) - sqrt(b * (1 - a) / a)
+
+
+_STEADY = 15
+"""Steps from which on the last one, too, is of second order; fewer are too coarse for that (diffusers)."""
+
 
 class DpmSolverSde(Solver):
     """Second-order multistep SDE-DPM-Solver++ (Lu et al. 2022, appendix; midpoint form)."""
@@ -48,13 +59,19 @@ class DpmSolverSde(Solver):
             return D0
         h = self._lambda(b) - self._lambda(a)
         D = D0
-        if self._last is not None and i + 1 < self.grid.steps:
+        if self._last is not None and (i + 1 < self.grid.steps or self.grid.steps >= _STEADY):
             D1, h_last = self._last
             D = D0 + h / (2 * h_last) * (D0 - D1)
         self._last = (D0, h)
         shrink = 1 - exp(-2 * h)
         mean = sqrt((1 - b) / (1 - a)) * exp(-h) * x + sqrt(b) * shrink * D
         return mean + sqrt(1 - b) * sqrt(shrink) * noise()
+
+    def gain(self, i: int) -> float:
+        here, there = self.grid.levels[i], self.grid.levels[i + 1]
+        a, b = self.schedule.a(here), self.schedule.a(there)
+        shrink = 1.0 if there == CLEAN else 1 - exp(-2 * (self._lambda(b) - self._lambda(a)))
+        return -sqrt(b * (1 - a) / a) * shrink
 
     @staticmethod
     def _lambda(a: float) -> float:
@@ -70,6 +87,12 @@ class Lcm(Solver):
         c_skip, c_out = 0.25 / (scaled**2 + 0.25), scaled / sqrt(scaled**2 + 0.25)
         x0 = c_out * self.schedule.x0hat(x, eps, here) + c_skip * x
         return x0 if i + 1 == self.grid.steps else self.schedule.noised(x0, noise(), there)
+
+    def gain(self, i: int) -> float:
+        here, last = self.grid.levels[i], i + 1 == self.grid.steps
+        a, b = self.schedule.a(here), 1.0 if last else self.schedule.a(self.grid.levels[i + 1])
+        scaled = 10.0 * here
+        return -sqrt(b * (1 - a) / a) * scaled / sqrt(scaled**2 + 0.25)
 
 
 def solver(name: SolverName, schedule: Schedule, grid: Grid, eta: float) -> Solver:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from itertools import pairwise
 from math import sqrt
+from typing import Any
 
 import pytest
 import torch
-from diffusers import DDIMInverseScheduler, DDIMScheduler, DPMSolverMultistepScheduler, LCMScheduler
+from diffusers import (
+    DDIMInverseScheduler,
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerAncestralDiscreteScheduler,
+    LCMScheduler,
+)
 
 from sfumato.diffusion.schedule import CLEAN, Schedule
 from sfumato.diffusion.solvers import solver
@@ -123,8 +130,50 @@ def test_ancestral_euler_is_ddim_with_eta_one(schedule: Schedule) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")  # diffusers under NumPy 2
-def test_dpmpp_sde_equals_diffusers(schedule: Schedule) -> None:
-    grid = schedule.grid(20)
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize(("spacing", "steps"), [("leading", 20), ("linspace", 20), ("linspace", 100)])
+def test_ancestral_euler_equals_diffusers(prediction: str, spacing: Any, steps: int) -> None:
+    """Its own timesteps, its own σ between two of them, its own last level and its own start, all the way."""
+    config = SCHEDULER | {"prediction_type": prediction}
+    schedule = Schedule.from_config(config)
+    grid = schedule.grid(steps, end=CLEAN, spacing=spacing)
+    reference = EulerAncestralDiscreteScheduler(**config, timestep_spacing=spacing, steps_offset=1)
+    reference.set_timesteps(steps)
+    assert grid.levels[:-1] == pytest.approx(reference.timesteps.tolist(), abs=1e-4)
+    ours = solver("euler_a", schedule, grid, 0.0)
+    (noise,) = latents(0)
+    theirs = noise * reference.init_noise_sigma
+    x = noise if spacing == "leading" else schedule.noised(0 * noise, noise, grid.levels[0])
+    for i, t in enumerate(reference.timesteps):
+        shown = reference.scale_model_input(theirs, t)
+        torch.testing.assert_close(x, shown, rtol=2e-4, atol=2e-4)
+        (answer,) = latents(100 + i)
+        z = torch.randn(x.shape, generator=torch.Generator().manual_seed(i))
+        generator = torch.Generator().manual_seed(i)
+        theirs = reference.step(answer, t, theirs, generator=generator).prev_sample
+        eps = schedule.epsilon(answer, x, grid.levels[i])
+        x = ours.step(x, eps, i, lambda z=z: z)
+    torch.testing.assert_close(x, theirs, rtol=2e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize("name", ["ddim", "euler_a", "dpmpp_sde", "lcm"])
+@pytest.mark.parametrize("end", [0, CLEAN])
+def test_gain_is_how_far_the_noise_moves_the_next_latent(schedule: Schedule, name: Any, end: int) -> None:
+    grid = schedule.grid(10, end=end)
+    x, eps, z, change = latents(0, 1, 2, 3)
+    for i in (0, 4, 9):
+        moved, plain = (
+            solver(name, schedule, grid, 0.3).step(x, each, i, lambda: z) for each in (eps + change, eps)
+        )
+        gain = solver(name, schedule, grid, 0.3).gain(i)
+        torch.testing.assert_close(moved - plain, gain * change, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")  # diffusers under NumPy 2
+@pytest.mark.parametrize("steps", [10, 20])
+def test_dpmpp_sde_equals_diffusers(schedule: Schedule, steps: int) -> None:
+    """To the very last step, which is of second order only when there are 15 or more."""
+    grid = schedule.grid(steps)
     reference = DPMSolverMultistepScheduler(
         **SCHEDULER, algorithm_type="sde-dpmsolver++", solver_order=2, final_sigmas_type="sigma_min"
     )
@@ -132,7 +181,7 @@ def test_dpmpp_sde_equals_diffusers(schedule: Schedule) -> None:
     ours = solver("dpmpp_sde", schedule, grid, 0.0)
     (x,) = latents(0)
     expected = x
-    for i in range(19):
+    for i in range(steps):
         eps, z = latents(100 + i, 200 + i)
         x = ours.step(x, eps, i, lambda z=z: z)
         expected = reference.step(eps, grid.levels[i], expected, variance_noise=z).prev_sample

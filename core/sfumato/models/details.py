@@ -1,0 +1,84 @@
+"""What can be said about a checkpoint without loading it: family, parts, bytes, licence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sfumato.models.folder import CLASSES, inspect
+
+_LICENCE_FILES = re.compile(r"(licen[cs]e|copying)([.-].*)?", re.IGNORECASE)
+_LICENCE_LINE = re.compile(r"(?mi)^licen[cs]e:\s*(\S.*)$")
+_CARDS = ("README.md", "MODEL_CARD.md")
+_MOST_TEXT = 200_000
+_FAMILIES = {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2", 2048: "Stable Diffusion XL"}
+"""By the width of the text the network looks at."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One network or file group of a model."""
+
+    name: str
+    kind: str
+    """The class it is, such as "UNet2DConditionModel"."""
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a usable model is made of."""
+
+    family: str
+    parts: tuple[Part, ...]
+    bytes: int
+    """Of the files a load reads."""
+    licence: str
+    """The licence's text, or its name if only that is given; empty if nothing is."""
+
+
+def content(place: Path) -> Content:
+    """Describe what is in a model's folder. Raises `ModelError` as `folder.inspect` does."""
+    folder = inspect(place)
+    parts = tuple(
+        Part(name, _kind(folder.configs["index"], name), _bytes(place / name))
+        for name in (*CLASSES, "scheduler")
+    )
+    total = sum(path.stat().st_size for path in folder.files)
+    return Content(_family(folder.configs["unet"]), parts, total, licence(place))
+
+
+def licence(place: Path) -> str:
+    """The text of a licence file in the folder, else the `license:` line of its card."""
+    if not place.is_dir():
+        return ""
+    for path in sorted(place.iterdir()):
+        if path.is_file() and _LICENCE_FILES.fullmatch(path.name):
+            return _read(path)
+    for name in _CARDS:
+        if (place / name).is_file() and (
+            found := re.search(r"(?mi)^licen[cs]e:\s*(.+)$", _read(place / name))
+        ):
+            return found[1].strip()
+    return ""
+
+
+def _read(path: Path) -> str:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.read(_MOST_TEXT)
+
+
+def _kind(index: Mapping[str, Any], part: str) -> str:
+    value = index.get(part)
+    return str(value[1]) if isinstance(value, list) and len(value) > 1 else ""
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+
+
+def _family(unet: Mapping[str, Any]) -> str:
+    return _FAMILIES.get(unet["cross_attention_dim"], "Stable Diffusion, small")
