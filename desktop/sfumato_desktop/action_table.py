@@ -163,6 +163,7 @@ ACTIONS: tuple[Spec | None, ...] = (
         tip="List methods and broken plugins",
         icon="plug",
     ),
+    _app("models", PLUGINS, "M&odels…", tip="Add, look at and choose models", icon="sparkle"),
     _app("shortcuts", HELP, "&Shortcuts", "F1", tip="List every key", icon="help"),
     _app(
         "offline",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from sfumato.events import Advanced, Ready
 from sfumato.method import Need, Recipe
 from sfumato.pairing import Facts, inversion_refusal, refusal
+from sfumato.settings import ModelDefaults
 from sfumato_desktop.bridge import Bridge
 from sfumato_desktop.forms import Form
 from sfumato_desktop.inversion_line import InversionLine
@@ -31,12 +34,15 @@ class EditPanel(QWidget):
     """The person changed the recipe; `recipe()` gives it."""
     invert_requested = Signal()
     manage_plugins_requested = Signal()
+    manage_models_requested = Signal()
 
     def __init__(self, panels: Panels | None = None, parent: QWidget | None = None) -> None:
         """`panels` brings custom panels; without it every method has its generated form."""
         super().__init__(parent)
         named(self, "edit_panel", "Edit", "Say the change, choose the method, run it")
         self._panels = panels or Panels()
+        self.defaults_of: Callable[[str], ModelDefaults] = lambda _model: ModelDefaults()
+        """What edits with a model start with."""
         self._kept = Recipe()
         self._has_image = self._has_mask = False
         self._bridge: Bridge | None = None
@@ -109,6 +115,10 @@ class EditPanel(QWidget):
         """Put the cursor where the change is said."""
         self._prompts.first().setFocus(Qt.FocusReason.ShortcutFocusReason)
 
+    def choose_model(self, name: str) -> None:
+        """Take a model, as if it had been chosen in the list."""
+        self._methods.choose_model(name)
+
     def run(self) -> None:
         """Ask for a run, unless something is missing; an unlocked seed is thrown anew."""
         if not self._run_box.can_run:
@@ -172,9 +182,14 @@ class EditPanel(QWidget):
         self._no_methods.button.clicked.connect(self.manage_plugins_requested)
         for part in (self._prompts, self._methods, self._settings):
             part.edited.connect(self._edited)
+        self._methods.models_wanted.connect(self.manage_models_requested)
+        self._methods.model_chosen.connect(self._follow_model)
         for rebuilt in (self._methods.rebuilt, self._prompts.reshaped):
             rebuilt.connect(lambda: follow_layout(self))
         follow_layout(self)
+
+    def _follow_model(self, before: str, now: str) -> None:
+        self._settings.follow(self.defaults_of(before), self.defaults_of(now))
 
     def _edited(self) -> None:
         self._refresh()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from PySide6.QtCore import QSize, Qt, Signal
@@ -22,12 +23,13 @@ from PySide6.QtWidgets import (
 from sfumato.events import ModelInfo, Ready
 from sfumato.method import MethodInfo, Need, Recipe
 from sfumato.pairing import Facts, refusal
+from sfumato.settings import ModelDefaults
 from sfumato_desktop.chooser import Chooser, Option
 from sfumato_desktop.forms import LABEL_WIDTH, RESET_WIDTH, Form
 from sfumato_desktop.named import named
 from sfumato_desktop.prompt_field import PromptField
 from sfumato_desktop.seed_field import SeedField
-from sfumato_desktop.settings_box import SETTINGS, from_recipe, to_recipe
+from sfumato_desktop.settings_box import SETTINGS, follow, from_recipe, to_recipe
 from sfumato_desktop.size_field import SizeField
 from sfumato_desktop.tab_order import follow_layout
 
@@ -54,14 +56,24 @@ class FromWordsDialog(QDialog):
     asked = Signal(Recipe, bool)
     """Make this; True: as a picture of its own, else as a layer of the open one."""
 
-    def __init__(self, parent: QWidget | None, recipe: Recipe, *, over_picture: bool) -> None:
-        """Start from `recipe`; with a picture open, the result may become a layer of it."""
+    def __init__(
+        self,
+        parent: QWidget | None,
+        recipe: Recipe,
+        *,
+        over_picture: bool,
+        defaults_of: Callable[[str], ModelDefaults] = lambda _model: ModelDefaults(),
+    ) -> None:
+        """Start from `recipe`; with a picture open, the result may become a layer of it.
+
+        `defaults_of` says what pictures of a model start with.
+        """
         super().__init__(parent)
         named(self, "from_words", "New picture from words")
         self.setToolTip("")
         self.setWindowTitle("New picture from words")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self._recipe = recipe
+        self._recipe, self._defaults_of = recipe, defaults_of
         self._models: dict[str, ModelInfo] = {}
         self._method: MethodInfo | None = None
         self._loaded = False
@@ -92,7 +104,7 @@ class FromWordsDialog(QDialog):
             self._recipe = self._recipe.model_copy(update={"model": options[0].name})
         self.models.show_options(options, self._recipe.model)
         self.models.setVisible(len(options) > 1)
-        self._choose_model(self._recipe.model)
+        self._follow_model()
 
     def recipe(self) -> Recipe:
         """What the dialog shows; everything that belongs to a photo is left at its default."""
@@ -124,8 +136,14 @@ class FromWordsDialog(QDialog):
         self.size_field.set_value(recipe.size)
 
     def _choose_model(self, name: str) -> None:
+        before, now = self._defaults_of(self._recipe.model), self._defaults_of(name)
+        follow(self.form, before, now)
         self._recipe = self._recipe.model_copy(update={"model": name})
-        model = self._models.get(name)
+        self.size_field.set_value(now.size)
+        self._follow_model()
+
+    def _follow_model(self) -> None:
+        model = self._models.get(self._recipe.model)
         if model is not None:
             self.size_field.follow(model)
         self._refresh()

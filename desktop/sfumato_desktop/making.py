@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject
 
 from sfumato.document.commands import AddLayer
-from sfumato.events import Ready
 from sfumato.method import Recipe
 from sfumato_desktop.from_words import FromWordsDialog
 from sfumato_desktop.running import Runs
@@ -23,20 +22,23 @@ class Making(QObject):
     def __init__(self, window: MainWindow, runs: Runs) -> None:
         super().__init__(window)
         self._window, self._runs = window, runs
-        self._last = Recipe(seed=0)
-        self._ready: Ready | None = None
-        window.jobs.ready.connect(self._catalogue_ready)
+        self._last: Recipe | None = None
 
     def ask(self, session: Session | None) -> FromWordsDialog:
         """Open the dialog as it was left; where nothing was asked yet, with the words of the open picture."""
-        recipe = self._last
-        if not recipe.target and session is not None:
+        librarian = self._window.librarian
+        fresh = librarian.fresh_recipe()
+        recipe = self._last or fresh.model_copy(update={"size": librarian.defaults(fresh.model).size})
+        if self._last is None and session is not None:
             told = session.document.recipe
-            recipe = Recipe(target=told.target, model=told.model, seed=told.seed, negative=told.negative)
-        dialog = FromWordsDialog(self._window, recipe, over_picture=session is not None)
-        if self._ready is not None:
-            dialog.set_catalogue(self._ready)
-        self._window.jobs.ready.connect(dialog.set_catalogue)
+            words = {"target": told.target, "negative": told.negative, "seed": told.seed}
+            recipe = recipe.model_copy(update=words)
+        dialog = FromWordsDialog(
+            self._window, recipe, over_picture=session is not None, defaults_of=librarian.defaults
+        )
+        if librarian.ready is not None:
+            dialog.set_catalogue(librarian.ready)
+        librarian.catalogue_changed.connect(dialog.set_catalogue)
         dialog.asked.connect(self._make)
         dialog.open()
         dialog.words.setFocus()
@@ -48,9 +50,6 @@ class Making(QObject):
         height, width = layer.pixels.shape[:2]
         layer.left, layer.top = (document.width - width) // 2, (document.height - height) // 2
         session.run(AddLayer(layer))
-
-    def _catalogue_ready(self, ready: Ready) -> None:
-        self._ready = ready
 
     def _make(self, recipe: Recipe, apart: bool) -> None:
         self._last = recipe

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from sfumato.method import Recipe, Solver
 from sfumato.params import Control, ControlKind
+from sfumato.settings import ModelDefaults
 from sfumato_desktop.forms import Form
 from sfumato_desktop.seed_field import SeedField
 
@@ -114,6 +115,21 @@ def from_recipe(recipe: Recipe, names: Iterable[str]) -> dict[str, Any]:
     return {name: words[value] if name == "timestep_offset" else value for name, value in shown.items()}
 
 
+def follow(form: Form, before: ModelDefaults, now: ModelDefaults) -> None:
+    """Have steps and guidance go from one model's defaults to another's; what was set otherwise stays."""
+    values = form.values()
+    for name in ("steps", "guidance"):
+        usual, other = (_start(each, name) for each in (before, now))
+        if form.field(name).value() == usual:
+            values[name] = other
+    form.set_values(values)
+
+
+def _start(defaults: ModelDefaults, name: str) -> Any:
+    kept = getattr(defaults, name)
+    return getattr(Recipe(), name) if kept is None else kept
+
+
 class SettingsBox(QWidget):
     """The settings part of a recipe."""
 
@@ -135,6 +151,10 @@ class SettingsBox(QWidget):
         """The settings part of the recipe."""
         values = {control.name: self.form.field(control.name).value() for control in SETTINGS}
         return {"seed": self.seed.value(), **to_recipe(values)}
+
+    def follow(self, before: ModelDefaults, now: ModelDefaults) -> None:
+        """Go from one model's defaults to another's, without `edited`; what the person set stays."""
+        follow(self.form, before, now)
 
     def set_recipe(self, recipe: Recipe) -> None:
         """Show a recipe's settings, without `edited`."""

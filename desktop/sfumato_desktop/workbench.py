@@ -14,6 +14,7 @@ from sfumato.events import Advanced, Outcome, Ready
 from sfumato_desktop import dialogs, masking
 from sfumato_desktop.filing import Filing
 from sfumato_desktop.making import Making
+from sfumato_desktop.models_dialog import ModelsDialog
 from sfumato_desktop.readout import Measurement, Readout
 from sfumato_desktop.running import Runs
 from sfumato_desktop.session import Session
@@ -38,6 +39,8 @@ class Workbench(QObject):
         self.catalogue: Ready | None = None
         self._inversion = inversion_sentence(None)
         self.filing = Filing(window, window.preferences)
+        self.filing.fresh = window.librarian.fresh_recipe
+        self._panel.defaults_of = window.librarian.defaults
         self.runs = Runs(window.jobs, self)
         self.making = Making(window, self.runs)
         self.readout = Readout(self)
@@ -56,7 +59,9 @@ class Workbench(QObject):
         self._canvas.peeked.connect(lambda peeking: self.look(not peeking))
         self._layers.selected.connect(self._layer_selected)
         self.readout.measured.connect(self._measured)
-        window.jobs.ready.connect(self._catalogue_ready)
+        window.jobs.ready.connect(window.librarian.set_ready)
+        window.librarian.catalogue_changed.connect(self._catalogue_ready)
+        panel.manage_models_requested.connect(self._show_models)
         panel.changed.connect(self._recipe_edited)
         panel.run_requested.connect(lambda: self.runs.edit(panel.asked()))
         panel.stop_requested.connect(self.runs.stop)
@@ -107,6 +112,7 @@ class Workbench(QObject):
             "zoom_in": lambda: canvas.zoom_step(1),
             "zoom_out": lambda: canvas.zoom_step(-1),
             "manage_plugins": self._show_plugins,
+            "models": self._show_models,
             "shortcuts": lambda: dialogs.show_shortcuts(window),
             "offline": lambda: dialogs.show_offline(window),
             "about": lambda: dialogs.show_about(window),
@@ -132,6 +138,7 @@ class Workbench(QObject):
             return False
         self._show_session(None)
         self.readout.close()
+        self._window.librarian.close()
         self._window.jobs.close()
         return True
 
@@ -252,6 +259,12 @@ class Workbench(QObject):
         layer = self._layers.current
         for name in ("rerun", "use_settings"):
             self._actions[name].setEnabled(layer is not None and layer.edit is not None)
+
+    def _show_models(self) -> ModelsDialog:
+        dialog = ModelsDialog(self._window, self._window.librarian, self._window.preferences.last_folder)
+        dialog.chosen.connect(self._panel.choose_model)
+        dialog.open()
+        return dialog
 
     def _show_plugins(self) -> None:
         dialogs.show_plugins(self._window, self.catalogue, self._window.panels.broken)
