@@ -35,6 +35,13 @@ InverterValues = Annotated[
     list[str] | None, typer.Option("--set-inverter", metavar="NAME=VALUE", help="An inverter's parameter.")
 ]
 MaskFile = Annotated[Path | None, typer.Option("--mask", help="White may change, black must not.")]
+AutoMask = Annotated[
+    str | None,
+    typer.Option("--auto-mask", metavar="NAME", help="How to find the mask; see `sfumato methods`."),
+]
+AutoMaskValues = Annotated[
+    list[str] | None, typer.Option("--set-mask", metavar="NAME=VALUE", help="A parameter of --auto-mask.")
+]
 Controls = Annotated[
     list[str] | None, typer.Option("--control", metavar="[NAME=]IMG", help="A control image.")
 ]
@@ -56,6 +63,12 @@ _SAME_NAME = (
     "source", "target", "negative", "instruction", "inverter", "start", "steps", "guidance", "eta", "solver",
     "seed", "candidates", "model",
 )  # fmt: skip
+_VALUES = (
+    ("editor", "values", "--set"),
+    ("inverter", "inverter_values", "--set-inverter"),
+    ("masker", "auto_mask_values", "--set-mask"),
+)
+"""Kind of method, the argument its parameters come in, and the option's name."""
 MACHINE = ("device", "precision", "threads")
 
 
@@ -68,8 +81,10 @@ def recipe_of(given: Mapping[str, Any]) -> Recipe:
     changes = {name: given[name] for name in _SAME_NAME if given.get(name) is not None}
     if given.get("method") is not None:
         changes["editor"] = given["method"]
-    for name, option in (("editor", "--set"), ("inverter", "--set-inverter")):
-        told = pairs(given.get("values" if name == "editor" else "inverter_values"), option)
+    if given.get("auto_mask") is not None:
+        changes["masker"] = given["auto_mask"]
+    for name, values, option in _VALUES:
+        told = pairs(given.get(values), option)
         same = changes.get(name, base[name]) == base[name]
         changes[f"{name}_values"] = (base[f"{name}_values"] if same else {}) | told
     if given.get("weight"):
@@ -117,6 +132,7 @@ def settled(recipe: Recipe, registry: Registry) -> Recipe:
             "model": str(Path(recipe.model).resolve()) if folder else recipe.model,
             "editor_values": _typed(registry, "editor", recipe.editor, recipe.editor_values),
             "inverter_values": _typed(registry, "inverter", recipe.inverter, recipe.inverter_values),
+            "masker_values": _typed(registry, "masker", recipe.masker, recipe.masker_values),
         }
     )
 

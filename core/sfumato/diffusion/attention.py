@@ -202,6 +202,11 @@ class MapStore:
 
         return Hook(self._sites, steps, rows, watch)
 
+    @property
+    def seen(self) -> bool:
+        """Whether there was anything to look at."""
+        return bool(self._sums)
+
     def average(self, row: str) -> Tensor:
         """(L, h', w'): the mean map of every token."""
         return self._sums[row] / self._counts[row]
