@@ -86,6 +86,9 @@ ACTIONS: tuple[Spec | None, ...] = (
         icon="mask-invert",
     ),
     SEPARATOR,
+    _doc("mask_word", SELECT, "From the &word at the cursor", tip="Mask what a word of the prompt looks at"),
+    _doc("mask_auto", SELECT, "&Find automatically", tip="Mask what the two prompts disagree about"),
+    SEPARATOR,
     _mode(
         "quick_mask",
         SELECT,
@@ -148,6 +151,7 @@ ACTIONS: tuple[Spec | None, ...] = (
     _doc("focus_canvas", VIEW, "Go to the pict&ure", "Esc", tip="Give the picture the keyboard"),
     SEPARATOR,
     _mode("overlay", VIEW, "&Mask overlay", "\\", tip="Show or hide the mask's tint", icon="overlay"),
+    _mode("heat_map", VIEW, "&Heat map of a word", "T", tip="Show where the word at the cursor looks"),
     _mode(
         "wipe",
         VIEW,

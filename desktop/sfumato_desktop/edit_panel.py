@@ -7,7 +7,7 @@ from collections.abc import Callable
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from sfumato.events import Advanced, Ready
+from sfumato.events import Advanced, ModelInfo, Ready
 from sfumato.method import Need, Recipe
 from sfumato.pairing import Facts, inversion_refusal, refusal
 from sfumato.settings import ModelDefaults
@@ -35,6 +35,8 @@ class EditPanel(QWidget):
     invert_requested = Signal()
     manage_plugins_requested = Signal()
     manage_models_requested = Signal()
+    word_heat_requested = Signal(str)
+    word_mask_requested = Signal(str)
 
     def __init__(self, panels: Panels | None = None, parent: QWidget | None = None) -> None:
         """`panels` brings custom panels; without it every method has its generated form."""
@@ -111,6 +113,18 @@ class EditPanel(QWidget):
         """Show how far the inversion is; the level is one of idle, busy, good, warning, bad."""
         self._inversion.set_status(text, level)
 
+    def word_at_cursor(self) -> str:
+        """The word of a prompt that was touched last; empty if there is none."""
+        return self._prompts.word_at_cursor()
+
+    def model(self) -> ModelInfo | None:
+        """The chosen model, if it is known."""
+        return self._methods.model()
+
+    def why_no_inversion(self) -> str | None:
+        """What keeps the photo from being inverted, in one sentence."""
+        return self._why_no_inversion(self.facts())
+
     def focus_prompt(self) -> None:
         """Put the cursor where the change is said."""
         self._prompts.first().setFocus(Qt.FocusReason.ShortcutFocusReason)
@@ -180,6 +194,8 @@ class EditPanel(QWidget):
         self._run_box.run.connect(self.run)
         self._run_box.stop.connect(self.stop_requested)
         self._no_methods.button.clicked.connect(self.manage_plugins_requested)
+        self._prompts.heat_wanted.connect(self.word_heat_requested)
+        self._prompts.mask_wanted.connect(self.word_mask_requested)
         for part in (self._prompts, self._methods, self._settings):
             part.edited.connect(self._edited)
         self._methods.models_wanted.connect(self.manage_models_requested)
@@ -201,7 +217,8 @@ class EditPanel(QWidget):
         self._bridge = bridge if panel is not None else None
         return panel
 
-    def _facts(self) -> Facts:
+    def facts(self) -> Facts:
+        """What there is to work with."""
         prompts = self._prompts
         return Facts(
             has_image=self._has_image,
@@ -215,7 +232,7 @@ class EditPanel(QWidget):
 
     def _refresh(self) -> None:
         """Let everything that depends on the recipe and the facts follow."""
-        facts, editor = self._facts(), self._methods.method("editor")
+        facts, editor = self.facts(), self._methods.method("editor")
         inverts = editor is not None and editor.inversion != "none"
         self._prompts.show_for(editor, self._methods.method("inverter") if inverts else None)
         self._methods.set_facts(facts)

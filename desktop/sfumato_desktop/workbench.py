@@ -17,6 +17,7 @@ from sfumato_desktop.making import Making
 from sfumato_desktop.models_dialog import ModelsDialog
 from sfumato_desktop.readout import Measurement, Readout
 from sfumato_desktop.running import Runs
+from sfumato_desktop.seeing import Seeing
 from sfumato_desktop.session import Session
 from sfumato_desktop.status import inversion_sentence
 
@@ -43,6 +44,7 @@ class Workbench(QObject):
         self._panel.defaults_of = window.librarian.defaults
         self.runs = Runs(window.jobs, self)
         self.making = Making(window, self.runs)
+        self.seeing = Seeing(window, self.runs)
         self.readout = Readout(self)
         self._connect_parts()
         self._connect_runs()
@@ -53,6 +55,7 @@ class Workbench(QObject):
         window, panel = self._window, self._panel
         self.filing.opened.connect(self.replace_session)
         self.filing.written.connect(self._status.say)
+        self.seeing.said.connect(self._status.say)
         window.start.open_path.connect(self.filing.open)
         window.start.open_sample.connect(self.filing.open_sample)
         self._canvas.view_changed.connect(self._show_zoom)
@@ -144,7 +147,7 @@ class Workbench(QObject):
 
     def _show_session(self, session: Session | None) -> None:
         previous, self.session = self.session, session
-        for part in (self._canvas, self._layers, self.readout, self.runs):
+        for part in (self._canvas, self._layers, self.readout, self.runs, self.seeing):
             part.show_session(session)
         document = session.document if session is not None else None
         self._status.show_document(document)
