@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sfumato.errors import ModelError
+from sfumato.method import Solver
 
 CLEAN = -1
 """The level at which ᾱ is exactly 1. No model has seen it; grids end at level 0 unless told otherwise."""
@@ -29,6 +30,12 @@ class Grid:
     """
 
     levels: tuple[int, ...]
+    eta: float | None = None
+    """The η an inversion's noise maps were made for; None leaves it to the edit."""
+    solver: Solver | None = None
+    """The solver they were made for; None leaves it to the edit."""
+    linear: bool = False
+    """The direction gives up η σ_t(1)² to the noise, as edit-friendly inversion was published, not η² of it."""
 
     @property
     def steps(self) -> int:
