@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -82,16 +82,21 @@ class Inversion:
         )
 
 
-def invert_ddim(model: Model, x0: Tensor, text: Text, grid: Grid) -> Generator[Progress, None, Tensor]:
+def invert_ddim(
+    model: Model, x0: Tensor, text: Text, grid: Grid, *, adjust: Callable[[Tensor], Tensor] | None = None
+) -> Generator[Progress, None, Tensor]:
     """DDIM inversion at guidance 1: x*_t = D(x*_prev, ε_θ(x*_prev, t, c); prev→t), from clean to noisy.
 
     The latent of the lower level is shown to the network with the time of the higher one, as everywhere in
-    this family (Mokady et al. 2023, section 3.1). One row per step. Returns the trajectory (S + 1, C, h, w).
+    this family (Mokady et al. 2023, section 3.1). One row per step. `adjust` may give each predicted noise
+    (1, C, h, w) another form (`regularise.Regulariser`). Returns the trajectory (S + 1, C, h, w).
     """
     x, passed = x0, [x0]
     for i in reversed(range(grid.steps)):
         low, high = grid.levels[i + 1], grid.levels[i]
         eps = model.denoiser({"src.c": Row("src.c", text).seen(x, i)}, high, step=i)["src.c"]
+        if adjust is not None:
+            eps = adjust(eps)
         preview = model.schedule.x0hat(x, eps, max(low, 0))
         x = model.schedule.move(x, eps, low, high)
         passed.append(x)
