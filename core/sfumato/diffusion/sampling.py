@@ -148,6 +148,28 @@ def _proximal(each: Branch, uncond: Row, w: float, about: tuple[Inversion, Sched
     return replace(each, rows=(uncond, cond), combine=combine, correct=correct)
 
 
+def conditional(each: Branch) -> Branch:
+    """A branch at guidance 1: its conditional row alone."""
+    *_, cond = each.rows
+    return replace(each, rows=(cond,), combine=alone(cond.name))
+
+
+def lean(each: Branch) -> Branch:
+    """A branch without its unconditional row if both rows see the same: guidance between equals is nothing.
+
+    ε_∅ + w (ε_c - ε_∅) = ε_c bit for bit where ε_∅ = ε_c.
+    """
+    first, last = each.rows[0], each.rows[-1]
+    same = first.text is last.text and first.value_text is last.value_text
+    return conditional(each) if len(each.rows) == 2 and same else each
+
+
+def paired(target: Branch, source: Branch) -> dict[str, str]:
+    """For each row of the target the source's of the same half, or the only one it has."""
+    rows = source.rows if len(source.rows) == len(target.rows) else source.rows[-1:] * len(target.rows)
+    return {own.name: other.name for own, other in zip(target.rows, rows, strict=True)}
+
+
 def unconditional(model: Model, request: EditRequest, inversion: Inversion | None) -> Text | Sequence[Text]:
     """The text guidance leads away from: the inversion's own per step if it brings one, else the negative."""
     text = model.text(request.negative)
@@ -210,18 +232,22 @@ def sample(
     eta: float = 0.0,
     noise_maps: Tensor | None = None,
     keep: Keep | None = None,
+    before: Callable[[StepState], None] | None = None,
 ) -> Iterator[StepState]:
     """Take all branches from grid level `start` to the end, yielding after each step.
 
     Every step is one network call over the rows somebody needs. `noise_maps` (S, C, h, w) replace fresh
-    noise; `keep` holds unpinned branches to the source outside a mask, at each step's own level. A grid that
-    names a solver or η of its own, because an inversion's noise maps were made for them, has the last word.
+    noise; `keep` holds unpinned branches to the source outside a mask, at each step's own level; `before` may
+    change where the branches are before each step, the first one too. A grid that names a solver or η of its
+    own, because an inversion's noise maps were made for them, has the last word.
     """
     name, eta = grid.solver or solver_name, eta if grid.eta is None else grid.eta
     steppers = {each.name: solver(name, model.schedule, grid, eta) for each in branches}
     state = StepState(start - 1, {each.name: each.latent for each in branches}, {})
     for i in range(start, grid.steps):
         level = grid.levels[i]
+        if before is not None:
+            before(state)
         eps = model.denoiser(_needed(branches, state, i, plan), level, plan=plan, step=i)
         latents, x0hat = {}, {}
         for each in branches:
@@ -259,6 +285,30 @@ def _needed(branches: Sequence[Branch], state: StepState, i: int, plan: Plan | N
     ]
     wanted.sort(key=lambda entry: -entry[0])
     return {row.name: row.seen(each.seen(state.latents[each.name], i), i) for _, row, each in wanted}
+
+
+def descend(
+    model: Model,
+    request: EditRequest,
+    inversion: Inversion,
+    branches: Sequence[Branch],
+    plan: Plan | None = None,
+    before: Callable[[StepState], None] | None = None,
+) -> Iterator[StepState]:
+    """`sample` from an inversion as a request wants it: start, solver, eta, and held outside the mask."""
+    grid = inversion.grid
+    return sample(
+        model,
+        branches,
+        grid,
+        start=skipped(request.start, grid),
+        plan=plan,
+        solver_name=request.solver,
+        eta=request.eta,
+        noise_maps=inversion.noise,
+        keep=kept_outside(model, request, grid, inversion.trajectory),
+        before=before,
+    )
 
 
 def shown(
