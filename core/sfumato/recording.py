@@ -75,7 +75,7 @@ class WordMaps:
 class Track:
     """Latents on their way, the noisiest first."""
 
-    levels: tuple[int, ...]
+    levels: tuple[float, ...]
     latents: NDArray[np.float32]
     """(n, C, h, w), n at most 51."""
     previews: Pixels

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from sfumato.diffusion.inversion import Inversion, invert_ddim, reconstruct
+from sfumato.diffusion.regularise import Regulariser
 from sfumato.hookspecs import hookimpl
 from sfumato.method import Ability, EditRequest, Inverter, Need, Progress
 from sfumato.models.model import Model
@@ -17,10 +18,18 @@ from sfumato.params import Hint, Params
 class DdimParams(Params):
     measure: Annotated[bool, Field(), Hint("Measure the reconstruction", advanced=True)] = True
     """Sample back once at guidance 1, to show how faithful the inversion is."""
+    decorrelate: Annotated[float, Field(ge=0, le=100), Hint("Decorrelate the noise", advanced=True)] = 0.0
+    """Make the noise the picture dissolves into less like the picture, which edits more easily. Published for
+    Pix2Pix-Zero: 20; 0 leaves it as it is."""
+    normalise: Annotated[float, Field(ge=0, le=100), Hint("Keep noise normal", advanced=True)] = 0.0
+    """Hold that noise to mean 0 and variance 1. Published for Pix2Pix-Zero: 20; 0 leaves it as it is."""
 
 
 class Ddim(Inverter[DdimParams]):
-    """x*_t = D(x*_prev, ε_θ(x*_prev, t, c); prev→t) at guidance 1 (Song et al. 2021, section 4.3)."""
+    """x*_t = D(x*_prev, ε_θ(x*_prev, t, c); prev→t) at guidance 1 (Song et al. 2021, section 4.3).
+
+    The noise may be regularised on the way (Parmar et al. 2023, section 3.2).
+    """
 
     name = "ddim"
     title = "DDIM inversion"
@@ -33,10 +42,11 @@ class Ddim(Inverter[DdimParams]):
     def invert(self, request: EditRequest[DdimParams], model: Model) -> Generator[Progress, None, Inversion]:
         x0, text = request.x0, model.text(request.source)
         assert x0 is not None
-        grid = model.grid(request)
-        trajectory = yield from invert_ddim(model, x0, text, grid)
+        grid, p = model.grid(request), request.params
+        adjust = Regulariser(ac=p.decorrelate, kl=p.normalise) if p.decorrelate or p.normalise else None
+        trajectory = yield from invert_ddim(model, x0, text, grid, adjust=adjust)
         back = None
-        if request.params.measure:
+        if p.measure:
             back = yield from reconstruct(model, trajectory[:1], text, grid)
         return Inversion(x0=x0, grid=grid, prompt=request.source, trajectory=trajectory, reconstruction=back)
 

@@ -73,6 +73,32 @@ def self_sites(sites: Sequence[Site], latent_shape: Sequence[int], limit: int = 
     return tuple(s for s in sites if s.kind == "self" and s.tokens(latent_shape) <= limit)
 
 
+def late_decoder(sites: Sequence[Site]) -> tuple[Site, ...]:
+    """The role "late decoder": self sites of the last two up-blocks, of a two-block U-Net of the last one.
+
+    In Stable Diffusion 1.x layers 10 to 15, where MasaCtrl begins.
+    """
+    up = [site for site in sites if site.kind == "self" and site.name.startswith("up_blocks.")]
+    blocks = max((int(site.name.split(".")[1]) + site.scale.bit_length() for site in up), default=0)
+    coarsest = 2 if blocks > 2 else 1
+    return tuple(site for site in up if site.scale <= coarsest)
+
+
+def layout_places(sites: Sequence[Site]) -> tuple[str | None, tuple[Site, ...]]:
+    """The role "layout", where the decoder knows what is where and not yet how it looks, as
+    (path of a convolution, self sites).
+
+    The second residual block of the first up-block with attention, and the self sites from there on. In
+    Stable Diffusion 1.x up_blocks[1].resnets[1].conv2 and layers 8 to 15, as Plug-and-Play has them.
+    """
+    up = [site for site in sites if site.kind == "self" and site.name.startswith("up_blocks.")]
+    if not up:
+        return None, ()
+    block = ".".join(up[0].name.split(".")[:2])
+    before = f"{block}.attentions.0."
+    return f"{block}.resnets.1.conv2", tuple(site for site in up if not site.name.startswith(before))
+
+
 Probabilities = Mapping[str, Tensor]
 """For each row, softmax(QKᵀ/√d): (heads, queries, keys)."""
 
@@ -207,6 +233,17 @@ class MapStore:
         """Whether there was anything to look at."""
         return bool(self._sums)
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was seen yet."""
+        return not self._sums
+
     def average(self, row: str) -> Tensor:
         """(L, h', w'): the mean map of every token."""
         return self._sums[row] / self._counts[row]
+
+    def area(self, row: str, tokens: Sequence[int], threshold: float) -> Tensor:
+        """(1, 1, h', w') bool: where tokens together, scaled to [0, 1] between their extremes, exceed it."""
+        attended = self.average(row)[list(tokens)].sum(0)[None, None]
+        low, high = attended.min(), attended.max()
+        return (attended - low) / (high - low).clamp_min(1e-12) > threshold

@@ -108,6 +108,4 @@ class LocalBlend:
         return self.about_kept or bool(border.float().mean() > 0.5)
 
     def _area(self, row: str, tokens: tuple[int, ...]) -> Tensor:
-        attended = self.maps.average(row)[list(tokens)].sum(0)[None, None]
-        low, high = attended.min(), attended.max()
-        return (attended - low) / (high - low).clamp_min(1e-12) > self.threshold
+        return self.maps.area(row, tokens, self.threshold)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from sfumato.diffusion.denoiser import Row
+from sfumato.diffusion.denoiser import Row, alone, guided
+from sfumato.diffusion.proximal import Proximal
 from sfumato.diffusion.schedule import Grid
 from sfumato.diffusion.text import Text
 from sfumato.errors import MethodError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 
 _TENSORS = ("x0", "trajectory", "context", "pooled", "value_context", "noise", "reconstruction")
+_VALUES = ("pin", "pull", "single_branch", "value_share", "guidance")
 _MAPS = "maps "
 """How the names of recorded attention maps begin in a file."""
 
@@ -37,19 +39,28 @@ class Inversion:
     prompt: str
     """The prompt it was made with."""
     trajectory: Tensor | None = None
-    """(S + 1, C, h, w): trajectory[i] is the picture at grid.levels[i]; the last is x0."""
+    """(S + 1, C, h, w): trajectory[i] is the picture at grid.levels[i]; the last is x0, or where a lossy
+    inversion ends in its place."""
     pin: bool = False
     """Assign the source row to the trajectory after every step (direct inversion)."""
+    pull: tuple[float, ...] | None = None
+    """(S,) With `pin`: only draw the source row this far towards the trajectory after each step."""
     context: Tensor | None = None
     """(S, L, D) unconditional embeddings per step (null-text, negative-prompt)."""
+    single_branch: bool = False
+    """Only the source's branch is led away from `context`, the others from the negative prompt."""
     pooled: Tensor | None = None
     """(1, D') pooled text that goes with `context`, for models with a second text encoder."""
     value_context: Tensor | None = None
     """(S, L, D): what the source's cross-attention makes its values of (StyleDiffusion)."""
+    value_share: float = 1.0
+    """Other branches take their values from it for this share of the steps, from the noisiest on."""
     noise: Tensor | None = None
     """(S, C, h, w) noise maps z_t (edit-friendly DDPM)."""
     guidance: float = 1.0
     """The guidance it was made for."""
+    proximal: Proximal | None = None
+    """How much of what guidance would change the edits of it may change."""
     reconstruction: Tensor | None = None
     """(1, C, h, w): what sampling it back at its own guidance gives, if that was measured."""
     maps: Mapping[tuple[int, int], Tensor] = field(default_factory=dict)
@@ -68,25 +79,24 @@ class Inversion:
         }
         tensors |= {f"{_MAPS}{h}x{w}": maps.contiguous() for (h, w), maps in self.maps.items()}
         return tensors, {
-            "levels": list(self.grid.levels),
             "prompt": self.prompt,
-            "pin": self.pin,
-            "guidance": self.guidance,
+            **{name: getattr(self, name) for name in _VALUES},
+            "grid": asdict(self.grid),
+            "proximal": None if self.proximal is None else asdict(self.proximal),
         }
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor], values: dict[str, Any]) -> Inversion:
         """The inverse of `to_tensors`, bit for bit."""
-        grid = Grid(tuple(values["levels"]))
+        grid, pull, proximal = values["grid"], values["pull"], values["proximal"]
+        kept: dict[str, Any] = {name: values[name] for name in _VALUES}
+        kept["grid"] = Grid(**grid | {"levels": tuple(grid["levels"])})
+        kept["pull"] = None if pull is None else tuple(pull)
+        kept["proximal"] = None if proximal is None else Proximal(**proximal)
+        kept |= {name: tensors[name] for name in _TENSORS if name in tensors}
         recorded = {name.removeprefix(_MAPS): name for name in tensors if name.startswith(_MAPS)}
-        return cls(
-            grid=grid,
-            maps={_shape(shape): tensors[name] for shape, name in recorded.items()},
-            prompt=str(values["prompt"]),
-            pin=bool(values["pin"]),
-            guidance=float(values["guidance"]),
-            **{name: tensors[name] for name in _TENSORS if name in tensors},
-        )
+        kept["maps"] = {_shape(shape): tensors[name] for shape, name in recorded.items()}
+        return cls(prompt=str(values["prompt"]), **kept)
 
 
 def _shape(text: str) -> tuple[int, int]:
@@ -94,21 +104,32 @@ def _shape(text: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def invert_ddim(
-    model: Model, x0: Tensor, text: Text, grid: Grid, *, adjust: Callable[[Tensor], Tensor] | None = None
-) -> Generator[Progress, None, Tensor]:
-    """DDIM inversion at guidance 1: x*_t = D(x*_prev, ε_θ(x*_prev, t, c); prev→t), from clean to noisy.
+Predict = Callable[[Tensor, int], Tensor]
+"""(x, i) -> ε (1, C, h, w): the noise of step i in a latent."""
 
-    The latent of the lower level is shown to the network with the time of the higher one, as everywhere in
-    this family (Mokady et al. 2023, section 3.1). One row per step. `adjust` may give each predicted noise
-    (1, C, h, w) another form (`regularise.Regulariser`). Returns the trajectory (S + 1, C, h, w).
-    """
+
+def predictor(model: Model, text: Text, grid: Grid, *, w: float = 1.0) -> Predict:
+    """ε^w of the source: one row at guidance 1 (the text alone) and 0 (no text), two otherwise."""
+    uncond, cond = Row("src.u", model.text("")), Row("src.c", text)
+    if w in (0, 1) or text.prompt == "":
+        rows = (uncond,) if w == 0 else (cond,)
+        combine = alone(rows[0].name)
+    else:
+        rows, combine = (uncond, cond), guided("src.u", "src.c", w)
+
+    def predict(x: Tensor, i: int) -> Tensor:
+        seen = {row.name: row.seen(x, i) for row in rows}
+        return combine(model.denoiser(seen, grid.levels[i], step=i), i)
+
+    return predict
+
+
+def climbed(model: Model, x0: Tensor, grid: Grid, predict: Predict) -> Generator[Progress, None, Tensor]:
+    """x*_t = D(x*_prev, predict(x*_prev); prev→t), from clean to noisy: the trajectory (S + 1, C, h, w)."""
     x, passed = x0, [x0]
     for i in reversed(range(grid.steps)):
         low, high = grid.levels[i + 1], grid.levels[i]
-        eps = model.denoiser({"src.c": Row("src.c", text).seen(x, i)}, high, step=i)["src.c"]
-        if adjust is not None:
-            eps = adjust(eps)
+        eps = predict(x, i)
         preview = model.schedule.x0hat(x, eps, max(low, 0))
         x = model.schedule.move(x, eps, low, high)
         passed.append(x)
@@ -116,12 +137,36 @@ def invert_ddim(
     return torch.cat(passed[::-1])
 
 
-def reconstruct(model: Model, start: Tensor, text: Text, grid: Grid) -> Generator[Progress, None, Tensor]:
-    """Sample back at guidance 1: what a plain inversion really gives. Returns (1, C, h, w)."""
-    x = start
+def invert_ddim(
+    model: Model,
+    x0: Tensor,
+    text: Text,
+    grid: Grid,
+    *,
+    w: float = 1.0,
+    adjust: Callable[[Tensor], Tensor] | None = None,
+) -> Generator[Progress, None, Tensor]:
+    """DDIM inversion: x*_t = D(x*_prev, ε_θ(x*_prev, t, c); prev→t), from clean to noisy.
+
+    The latent of the lower level is shown to the network with the time of the higher one, as everywhere in
+    this family (Mokady et al. 2023, section 3.1). One row per step at guidance 1. `adjust` may give each
+    predicted noise (1, C, h, w) another form (`regularise.Regulariser`). Returns the trajectory
+    (S + 1, C, h, w).
+    """
+    predict = predictor(model, text, grid, w=w)
+    if adjust is None:
+        return (yield from climbed(model, x0, grid, predict))
+    return (yield from climbed(model, x0, grid, lambda x, i: adjust(predict(x, i))))
+
+
+def reconstruct(
+    model: Model, start: Tensor, text: Text, grid: Grid, *, w: float = 1.0
+) -> Generator[Progress, None, Tensor]:
+    """Sample back at the inversion's own guidance: what it really gives. Returns (1, C, h, w)."""
+    x, predict = start, predictor(model, text, grid, w=w)
     for i in range(grid.steps):
         here, there = grid.levels[i], grid.levels[i + 1]
-        eps = model.denoiser({"src.c": Row("src.c", text).seen(x, i)}, here, step=i)["src.c"]
+        eps = predict(x, i)
         preview = model.schedule.x0hat(x, eps, here)
         x = model.schedule.move(x, eps, here, there)
         yield Progress(i + 1, grid.steps, "Checking the inversion", preview)

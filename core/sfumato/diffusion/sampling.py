@@ -17,7 +17,8 @@ from sfumato.diffusion.attention import Plan
 from sfumato.diffusion.blending import Keep
 from sfumato.diffusion.denoiser import Combine, Row, Seen, alone, guided
 from sfumato.diffusion.inversion import Inversion
-from sfumato.diffusion.schedule import Grid
+from sfumato.diffusion.proximal import Correct
+from sfumato.diffusion.schedule import Grid, Schedule
 from sfumato.diffusion.solvers import Noise, solver
 from sfumato.diffusion.text import Text
 from sfumato.method import EditRequest, Progress
@@ -25,6 +26,10 @@ from sfumato.method import Solver as SolverName
 
 if TYPE_CHECKING:
     from sfumato.models.model import Model
+
+
+SOURCE = "src"
+"""The branch that brings the picture itself back, as its inversion wants it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +48,16 @@ class Branch:
     noise: Noise
     pin: Tensor | None = None
     as_inverted: bool = False
+    pull: Sequence[float] | None = None
+    """Per step, how far a pinned branch is drawn to the trajectory; None assigns it."""
+    correct: Correct | None = None
+    """What a free branch's latent is put right by, after each step."""
+
+    def pinned(self, i: int) -> float:
+        """How far this branch is drawn to its trajectory after step i: 0 is free, 1 is assigned."""
+        if self.pin is None:
+            return 0.0
+        return 1.0 if self.pull is None else self.pull[i]
 
     def seen(self, x: Tensor, i: int) -> Tensor:
         """What the network is shown at step i."""
@@ -94,11 +109,65 @@ def candidates(model: Model, request: EditRequest, start: Callable[[Tensor], Ten
 def inverted_branch(
     model: Model, request: EditRequest, inversion: Inversion, name: str, prompt: str
 ) -> Branch:
-    """A branch that starts from an inversion, with the per-step unconditional text the inversion brings."""
+    """A branch that starts from an inversion, with all the inversion brings for it.
+
+    That is per-step unconditional text, values and proximal guidance; and for the branch called "src" the
+    guidance its noise maps were made for, and how far it is drawn to the trajectory if it is pinned.
+    """
+    source = name == SOURCE
     latent = inversion.at(skipped(request.start, inversion.grid))
     noise = fresh_noise(request.seed, latent.shape, latent.device)
-    texts = unconditional(model, request, inversion), model.text(prompt)
-    return branch(name, latent, texts, request.guidance, noise)
+    uncond = unconditional(model, request, inversion if source or not inversion.single_branch else None)
+    w = inversion.guidance if source and inversion.noise is not None else request.guidance
+    made = branch(name, latent, (uncond, model.text(prompt)), w, noise)
+    if inversion.value_context is not None:
+        made = _valued(made, inversion.value_context, 1.0 if source else inversion.value_share)
+    if inversion.proximal is not None:
+        made = _proximal(made, Row(f"{name}.u", uncond), w, (inversion, model.schedule))
+    return replace(made, pull=inversion.pull) if source else made
+
+
+def _valued(each: Branch, value_context: Tensor, share: float) -> Branch:
+    """Cross-attention of the conditional row makes its values of (S, L, D) for a share of the steps."""
+    until = int(share * len(value_context))
+    values = [value[None] if i < until else None for i, value in enumerate(value_context)]
+    *others, cond = each.rows
+    return replace(each, rows=(*others, replace(cond, value_text=values)))
+
+
+def _proximal(each: Branch, uncond: Row, w: float, about: tuple[Inversion, Schedule]) -> Branch:
+    """The same branch under an inversion's proximal guidance, which looks at both rows at any guidance."""
+    inversion, schedule = about
+    assert inversion.proximal is not None
+    cond = each.rows[-1]
+    combine = inversion.proximal.combined(uncond.name, cond.name, w)
+    goal = None if inversion.trajectory is None else inversion.trajectory[1:]
+    correct = inversion.proximal.corrected(
+        uncond.name, cond.name, (inversion.x0, goal), inversion.grid, schedule
+    )
+    return replace(each, rows=(uncond, cond), combine=combine, correct=correct)
+
+
+def conditional(each: Branch) -> Branch:
+    """A branch at guidance 1: its conditional row alone."""
+    *_, cond = each.rows
+    return replace(each, rows=(cond,), combine=alone(cond.name))
+
+
+def lean(each: Branch) -> Branch:
+    """A branch without its unconditional row if both rows see the same: guidance between equals is nothing.
+
+    ε_∅ + w (ε_c - ε_∅) = ε_c bit for bit where ε_∅ = ε_c.
+    """
+    first, last = each.rows[0], each.rows[-1]
+    same = first.text is last.text and first.value_text is last.value_text
+    return conditional(each) if len(each.rows) == 2 and same else each
+
+
+def paired(target: Branch, source: Branch) -> dict[str, str]:
+    """For each row of the target the source's of the same half, or the only one it has."""
+    rows = source.rows if len(source.rows) == len(target.rows) else source.rows[-1:] * len(target.rows)
+    return {own.name: other.name for own, other in zip(target.rows, rows, strict=True)}
 
 
 def unconditional(model: Model, request: EditRequest, inversion: Inversion | None) -> Text | Sequence[Text]:
@@ -163,27 +232,40 @@ def sample(
     eta: float = 0.0,
     noise_maps: Tensor | None = None,
     keep: Keep | None = None,
+    before: Callable[[StepState], None] | None = None,
 ) -> Iterator[StepState]:
     """Take all branches from grid level `start` to the end, yielding after each step.
 
     Every step is one network call over the rows somebody needs. `noise_maps` (S, C, h, w) replace fresh
-    noise; `keep` holds unpinned branches to the source outside a mask, at each step's own level.
+    noise; `keep` holds unpinned branches to the source outside a mask, at each step's own level; `before` may
+    change where the branches are before each step, the first one too. A grid that names a solver or η of its
+    own, because an inversion's noise maps were made for them, has the last word.
     """
-    steppers = {each.name: solver(solver_name, model.schedule, grid, eta) for each in branches}
+    name, eta = grid.solver or solver_name, eta if grid.eta is None else grid.eta
+    steppers = {each.name: solver(name, model.schedule, grid, eta) for each in branches}
     state = StepState(start - 1, {each.name: each.latent for each in branches}, {})
     for i in range(start, grid.steps):
         level = grid.levels[i]
+        if before is not None:
+            before(state)
         eps = model.denoiser(_needed(branches, state, i, plan), level, plan=plan, step=i)
         latents, x0hat = {}, {}
         for each in branches:
-            if each.pin is not None:
+            pinned = each.pinned(i)
+            if each.pin is not None and pinned == 1:
                 latents[each.name] = each.pin[i + 1 : i + 2]
                 continue
             x, e = state.latents[each.name], each.combine(eps, i)
             noise = each.noise if noise_maps is None else _replay(noise_maps, i)
             x0hat[each.name] = model.schedule.x0hat(x, e, level)
             moved = steppers[each.name].step(x, e, i, noise)
-            latents[each.name] = moved if keep is None else keep(moved, i + 1, each.name)
+            if each.correct is not None:
+                moved = each.correct(moved, x0hat[each.name], eps, i)
+            if each.pin is not None:
+                moved = torch.lerp(moved, each.pin[i + 1 : i + 2], pinned)
+            elif keep is not None:
+                moved = keep(moved, i + 1, each.name)
+            latents[each.name] = moved
         state = StepState(i, latents, x0hat, eps)
         yield state
 
@@ -199,10 +281,34 @@ def _needed(branches: Sequence[Branch], state: StepState, i: int, plan: Plan | N
         (position, row, each)
         for each in branches
         for position, row in enumerate(reversed(each.rows))
-        if each.pin is None or row.name in read
+        if each.pinned(i) < 1 or row.name in read
     ]
     wanted.sort(key=lambda entry: -entry[0])
     return {row.name: row.seen(each.seen(state.latents[each.name], i), i) for _, row, each in wanted}
+
+
+def descend(
+    model: Model,
+    request: EditRequest,
+    inversion: Inversion,
+    branches: Sequence[Branch],
+    plan: Plan | None = None,
+    before: Callable[[StepState], None] | None = None,
+) -> Iterator[StepState]:
+    """`sample` from an inversion as a request wants it: start, solver, eta, and held outside the mask."""
+    grid = inversion.grid
+    return sample(
+        model,
+        branches,
+        grid,
+        start=skipped(request.start, grid),
+        plan=plan,
+        solver_name=request.solver,
+        eta=request.eta,
+        noise_maps=inversion.noise,
+        keep=kept_outside(model, request, grid, inversion.trajectory),
+        before=before,
+    )
 
 
 def shown(

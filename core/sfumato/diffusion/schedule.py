@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sfumato.errors import ModelError
+from sfumato.method import Solver
 
 CLEAN = -1
 """The level at which ᾱ is exactly 1. No model has seen it; grids end at level 0 unless told otherwise."""
@@ -31,6 +32,12 @@ class Grid:
     """
 
     levels: tuple[float, ...]
+    eta: float | None = None
+    """The η an inversion's noise maps were made for; None leaves it to the edit."""
+    solver: Solver | None = None
+    """The solver they were made for; None leaves it to the edit."""
+    linear: bool = False
+    """The direction gives up η σ_t(1)² to the noise, as edit-friendly inversion was published."""
 
     @property
     def steps(self) -> int:
@@ -73,7 +80,7 @@ class Schedule:
 
         Equals diffusers' "leading" spacing with `steps_offset=offset` where `steps` divides the schedule. The
         published code of Prompt-to-Prompt and its kin has offset 0, whose last step goes from level 0 to
-        level 0 and changes nothing. "linspace" is that of k-diffusion's samplers; it ends well at `CLEAN` only.
+        level 0 and changes nothing. "linspace" is k-diffusion's and ends well at `CLEAN` only.
         """
         length = len(self.alpha_bar)
         if spacing == "linspace":

@@ -28,11 +28,17 @@ class Solver:
 
     def step(self, x: Tensor, eps: Tensor, i: int, noise: Noise) -> Tensor:
         """x at levels[i + 1] from x and ε at levels[i]; shapes (1, C, h, w)."""
+        mean, sigma = self.parts(x, eps, i)
+        return mean if sigma == 0 else mean + sigma * noise()
+
+    def parts(self, x: Tensor, eps: Tensor, i: int) -> tuple[Tensor, float]:
+        """(μ, σ) of a step, which goes to μ + σ z: what an inversion needs to find the z that leads home."""
         here, there = self.grid.levels[i], self.grid.levels[i + 1]
         sigma = self.schedule.sigma(here, there, self.eta)
         b = self.schedule.a(there)
-        mean = sqrt(b) * self.schedule.x0hat(x, eps, here) + sqrt(max(1 - b - sigma**2, 0.0)) * eps
-        return mean if sigma == 0 else mean + sigma * noise()
+        given_up = sigma**2 / self.eta if self.grid.linear and sigma else sigma**2
+        mean = sqrt(b) * self.schedule.x0hat(x, eps, here) + sqrt(max(1 - b - given_up, 0.0)) * eps
+        return mean, sigma
 
     def gain(self, i: int) -> float:
         """κ_i: by how much x at levels[i + 1] moves with ε; first order where a solver has more."""
@@ -51,12 +57,12 @@ class DpmSolverSde(Solver):
 
     _last: tuple[Tensor, float] | None = None
 
-    def step(self, x: Tensor, eps: Tensor, i: int, noise: Noise) -> Tensor:
+    def parts(self, x: Tensor, eps: Tensor, i: int) -> tuple[Tensor, float]:
         here, there = self.grid.levels[i], self.grid.levels[i + 1]
         a, b = self.schedule.a(here), self.schedule.a(there)
         D0 = self.schedule.x0hat(x, eps, here)
         if there == CLEAN:
-            return D0
+            return D0, 0.0
         h = self._lambda(b) - self._lambda(a)
         D = D0
         if self._last is not None and (i + 1 < self.grid.steps or self.grid.steps >= _STEADY):
@@ -65,7 +71,7 @@ class DpmSolverSde(Solver):
         self._last = (D0, h)
         shrink = 1 - exp(-2 * h)
         mean = sqrt((1 - b) / (1 - a)) * exp(-h) * x + sqrt(b) * shrink * D
-        return mean + sqrt(1 - b) * sqrt(shrink) * noise()
+        return mean, sqrt(1 - b) * sqrt(shrink)
 
     def gain(self, i: int) -> float:
         here, there = self.grid.levels[i], self.grid.levels[i + 1]
@@ -81,12 +87,13 @@ class DpmSolverSde(Solver):
 class Lcm(Solver):
     """Latent consistency sampling (Luo et al. 2023, algorithm 1): jump to x̂_0, noise again."""
 
-    def step(self, x: Tensor, eps: Tensor, i: int, noise: Noise) -> Tensor:
+    def parts(self, x: Tensor, eps: Tensor, i: int) -> tuple[Tensor, float]:
         here, there = self.grid.levels[i], self.grid.levels[i + 1]
         scaled = 10.0 * here
         c_skip, c_out = 0.25 / (scaled**2 + 0.25), scaled / sqrt(scaled**2 + 0.25)
         x0 = c_out * self.schedule.x0hat(x, eps, here) + c_skip * x
-        return x0 if i + 1 == self.grid.steps else self.schedule.noised(x0, noise(), there)
+        b = self.schedule.a(there)
+        return (x0, 0.0) if i + 1 == self.grid.steps else (sqrt(b) * x0, sqrt(1 - b))
 
     def gain(self, i: int) -> float:
         here, last = self.grid.levels[i], i + 1 == self.grid.steps

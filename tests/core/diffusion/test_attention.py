@@ -6,8 +6,18 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 
-from sfumato.diffusion.attention import Hook, MapStore, Plan, find_sites, map_sites, self_sites
+from sfumato.diffusion.attention import (
+    Hook,
+    MapStore,
+    Plan,
+    find_sites,
+    late_decoder,
+    layout_places,
+    map_sites,
+    self_sites,
+)
 from sfumato.diffusion.denoiser import Seen, Stopped
 
 ROWS = ("one", "two")
@@ -103,3 +113,56 @@ def test_maps_average_over_heads_sites_and_steps(tiny_model: Any) -> None:
     assert first.shape == (16, 16, 16)
     torch.testing.assert_close(first.sum(0), torch.ones(16, 16))
     torch.testing.assert_close(maps.average("one"), first)
+
+
+def unet_of(**config: Any) -> Any:
+    """An architecture on the meta device: its sites, without its weights."""
+    with torch.device("meta"):
+        return UNet2DConditionModel(
+            sample_size=64, cross_attention_dim=8, attention_head_dim=4, norm_num_groups=4, **config
+        )
+
+
+SD1 = {
+    "block_out_channels": (8, 16, 16, 16),
+    "down_block_types": (*("CrossAttnDownBlock2D",) * 3, "DownBlock2D"),
+    "up_block_types": ("UpBlock2D", *("CrossAttnUpBlock2D",) * 3),
+}
+SDXL = {
+    "block_out_channels": (8, 16, 16),
+    "down_block_types": ("DownBlock2D", *("CrossAttnDownBlock2D",) * 2),
+    "up_block_types": (*("CrossAttnUpBlock2D",) * 2, "UpBlock2D"),
+    "transformer_layers_per_block": (1, 2, 10),
+}
+TWO_BLOCKS = {
+    "block_out_channels": (8, 16),
+    "down_block_types": ("CrossAttnDownBlock2D",) * 2,
+    "up_block_types": ("CrossAttnUpBlock2D",) * 2,
+    "layers_per_block": 1,
+}
+
+
+@pytest.mark.parametrize(
+    ("config", "late", "module", "layout"),
+    [
+        (SD1, range(10, 16), "up_blocks.1.resnets.1.conv2", range(8, 16)),
+        (SDXL, range(64, 70), "up_blocks.0.resnets.1.conv2", range(44, 70)),
+        (TWO_BLOCKS, range(5, 7), "up_blocks.0.resnets.1.conv2", range(4, 7)),
+    ],
+    ids=["SD 1", "SDXL", "two blocks"],
+)
+def test_roles_of_the_decoder(config: dict[str, Any], late: range, module: str, layout: range) -> None:
+    """Layer 10 and the features of Stable Diffusion 1; what plays their part elsewhere."""
+    unet = unet_of(**config)
+    sites = find_sites(unet)
+    assert [site.index for site in late_decoder(sites)] == list(late)
+    path, selves = layout_places(sites)
+    assert path == module
+    assert isinstance(unet.get_submodule(module), torch.nn.Conv2d)
+    assert [site.index for site in selves] == list(layout)
+    assert all(site.kind == "self" for site in (*selves, *late_decoder(sites)))
+
+
+def test_a_model_without_attention_has_no_roles() -> None:
+    assert late_decoder(()) == ()
+    assert layout_places(()) == (None, ())
