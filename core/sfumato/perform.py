@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from sfumato.errors import MethodError
 from sfumato.events import InversionReport, Outcome
 from sfumato.method import Edit, EditRequest, Job, Pixels, Progress
+from sfumato.models.catalogue import Additions
 from sfumato.order import Order, check
 from sfumato.pace import Advance, Phase
 from sfumato.provenance import inversion_key, provenance
@@ -34,7 +35,7 @@ def perform(job: Job, workshop: Workshop) -> Generator[Advance, None, Outcome]:
     began = time.perf_counter()
     order = check(job, workshop)
     plan = _plan(order, workshop)
-    model = yield from _through(workshop.load(order.model.name), plan)
+    model = yield from _through(workshop.load(order.model.name, Additions.of(job.recipe)), plan)
     yield Advance(0, 1, "Reading the picture", phase="loading", ahead=plan[1:])
     scene = stage(order, model)
     inversion = report = edit = None
