@@ -12,6 +12,7 @@ from sfumato.errors import MethodError
 from sfumato.events import Cost, InversionReport, Outcome
 from sfumato.masking import find_mask
 from sfumato.method import Edit, EditRequest, Job, Pixels, Progress
+from sfumato.models.catalogue import Additions
 from sfumato.order import Order, check
 from sfumato.pace import Advance, Phase
 from sfumato.provenance import inversion_key, provenance
@@ -39,7 +40,7 @@ def perform(job: Job, workshop: Workshop) -> Generator[Advance, None, Outcome]:
     began = time.perf_counter()
     order = check(job, workshop)
     plan = _plan(order, workshop)
-    model = yield from _through(workshop.load(order.model.name), plan)
+    model = yield from _through(workshop.load(order.model.name, Additions.of(job.recipe)), plan)
     meter, plan = _Meter(model), plan[1:]
     mask = scene = inversion = report = edit = None
     if order.masker is not None:
