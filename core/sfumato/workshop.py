@@ -12,7 +12,7 @@ from sfumato.events import ModelInfo
 from sfumato.method import Progress
 from sfumato.models.catalogue import Additions, Checkpoint, from_path
 from sfumato.models.folder import describe
-from sfumato.models.places import all_found
+from sfumato.models.places import all_found, kept
 from sfumato.plugins import Registry, load_plugins
 from sfumato.settings import Settings
 
@@ -55,8 +55,9 @@ class Workshop:
         self._take_off: Callable[[], None] | None = None
 
     def checkpoint(self, name: str) -> Checkpoint:
-        """The checkpoint of that name, or the folder or file at that path."""
-        return self.registry.checkpoints.get(name) or from_path(Path(name).expanduser())
+        """The checkpoint of that name, downloaded since or not, or the folder or file at that path."""
+        known = self.registry.checkpoints | {each.name: each for each in kept(self.settings)}
+        return known.get(name) or from_path(Path(name).expanduser())
 
     def describe(self, name: str) -> ModelInfo:
         """Describe a model without loading it. Raises `ModelError` if it cannot be used."""

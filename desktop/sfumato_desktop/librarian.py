@@ -16,6 +16,7 @@ from sfumato.models.catalogue import from_path
 from sfumato.models.folder import describe
 from sfumato.models.shelf import Details, Shelf, Shelved
 from sfumato.settings import ModelDefaults, Settings
+from sfumato_desktop.downloads import Downloads
 
 
 class Librarian(QObject):
@@ -40,6 +41,8 @@ class Librarian(QObject):
         self._thread = ThreadPoolExecutor(1, "sfumato-models")
         self._stopped = False
         self._hashing = ""
+        self.downloads = Downloads(settings, self)
+        self.downloads.done.connect(lambda _repo, _place: self.list())
         self._described.connect(self._tell)
 
     @property
@@ -92,6 +95,7 @@ class Librarian(QObject):
     def close(self) -> None:
         """Stop reading and wait for the thread."""
         self._stopped = True
+        self.downloads.close()
         self._thread.shutdown(cancel_futures=True)
 
     def _hash(self, shelf: Shelf, name: str) -> None:

@@ -19,10 +19,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from sfumato.errors import SfumatoError
 from sfumato.models.catalogue import SINGLE_FILE
 from sfumato.models.shelf import Details, Shelved
 from sfumato_desktop import dialogs, icons
 from sfumato_desktop.dialogs import Dialog
+from sfumato_desktop.download_dialog import DownloadDialog
 from sfumato_desktop.librarian import Librarian
 from sfumato_desktop.model_page import ModelPage
 from sfumato_desktop.named import named, push_button
@@ -45,6 +47,7 @@ class ModelsDialog(Dialog):
         self.tree = named(QTreeWidget(), "model_list", "Models")
         self.tree.setToolTip("")
         self.tree.setHeaderHidden(True)
+        named(self.tree.header(), "model_list_header", "Models: columns")
         self.tree.setRootIsDecorated(False)
         self.tree.setIndentation(12)
         self.page = ModelPage()
@@ -56,6 +59,9 @@ class ModelsDialog(Dialog):
         )
         self._add_file = push_button(
             "Add file…", "model_add_file", "Use a .safetensors checkpoint where it is"
+        )
+        self._download = push_button(
+            "Download…", "model_download", "Fetch a model by its name, if you ask for it"
         )
         self._remove = push_button("Remove…", "model_remove", "Take it off the list")
         self._prefer = push_button("Start with it", "model_prefer", "New edits start with this model")
@@ -144,6 +150,11 @@ class ModelsDialog(Dialog):
         if chosen:
             self._librarian.add(Path(chosen))
 
+    def _ask_for_download(self) -> DownloadDialog:
+        dialog = DownloadDialog(self, self._librarian.downloads)
+        dialog.open()
+        return dialog
+
     def _ask_and_remove(self) -> None:
         model = self.current()
         if model is None:
@@ -157,6 +168,9 @@ class ModelsDialog(Dialog):
         answer = QMessageBox.question(self, "Remove model", what, button.Yes | button.Cancel, button.Cancel)
         if answer == button.Yes:
             self._librarian.remove(model.name, files=model.can_delete)
+
+    def _show_error(self, error: SfumatoError) -> None:
+        dialogs.show_error(self, error)
 
     def _with_current(self, act: Callable[[str], None]) -> None:
         model = self.current()
@@ -173,10 +187,11 @@ class ModelsDialog(Dialog):
         librarian.detailed.connect(self._show_details)
         librarian.hashed.connect(self.page.show_hash)
         librarian.said.connect(self.said.setText)
-        librarian.failed.connect(lambda error: dialogs.show_error(self, error))
+        librarian.failed.connect(self._show_error)
         self.tree.currentItemChanged.connect(self._choose)
         self._add_folder.clicked.connect(self._ask_for_folder)
         self._add_file.clicked.connect(self._ask_for_file)
+        self._download.clicked.connect(self._ask_for_download)
         self._remove.clicked.connect(self._ask_and_remove)
         self._prefer.clicked.connect(lambda: self._with_current(librarian.prefer))
         self._use.clicked.connect(lambda: self._with_current(self._take))
@@ -189,7 +204,8 @@ class ModelsDialog(Dialog):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
         column.addWidget(self.tree, 1)
-        column.addLayout(_row(self._add_folder, self._add_file, self._remove))
+        column.addLayout(_row(self._add_folder, self._add_file))
+        column.addLayout(_row(self._download, self._remove))
         split.addWidget(left)
         split.addWidget(self.page)
         split.setStretchFactor(1, 1)
