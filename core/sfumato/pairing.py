@@ -44,7 +44,7 @@ class Facts:
             Need.TARGET_PROMPT: bool(self.target.strip()),
             Need.INSTRUCTION: bool(self.instruction.strip()),
             Need.MASK: self.has_mask,
-            Need.CONTROL_IMAGE: bool(self.controls),
+            Need.CONTROL_IMAGE: bool(self.controls) or self.has_image,
             Need.CONCEPTS: self.concepts,
         }[need]
 
@@ -55,7 +55,7 @@ _HOW = {
     Need.TARGET_PROMPT: "say what it should show",
     Need.INSTRUCTION: "say what to do",
     Need.MASK: "paint over what may change",
-    Need.CONTROL_IMAGE: "choose one",
+    Need.CONTROL_IMAGE: "choose one, or open a picture to make one of",
     Need.CONCEPTS: "name it, with how strongly",
 }
 

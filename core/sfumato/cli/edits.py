@@ -33,6 +33,8 @@ def edit(
     inverter_values: o.InverterValues = None,
     mask: o.MaskFile = None,
     control: o.Controls = None,
+    preprocessor: o.Preprocessor = None,
+    preprocessor_values: o.PreprocessorValues = None,
     start: o.Start = None,
     steps: o.StepCount = None,
     guidance: o.Guidance = None,

@@ -34,6 +34,12 @@ Values = Annotated[
 InverterValues = Annotated[
     list[str] | None, typer.Option("--set-inverter", metavar="NAME=VALUE", help="An inverter's parameter.")
 ]
+Preprocessor = Annotated[
+    str | None, typer.Option(help="What makes the control image; see `sfumato methods`.")
+]
+PreprocessorValues = Annotated[
+    list[str] | None, typer.Option("--set-preprocessor", metavar="NAME=VALUE", help="Its parameter.")
+]
 MaskFile = Annotated[Path | None, typer.Option("--mask", help="White may change, black must not.")]
 Controls = Annotated[
     list[str] | None, typer.Option("--control", metavar="[NAME=]IMG", help="A control image.")
@@ -54,8 +60,14 @@ RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="Start from th
 
 _SAME_NAME = (
     "source", "target", "negative", "instruction", "inverter", "start", "steps", "guidance", "eta", "solver",
-    "seed", "candidates", "model",
+    "seed", "candidates", "model", "preprocessor",
 )  # fmt: skip
+_TUNABLE = (
+    ("editor", "values", "--set"),
+    ("inverter", "inverter_values", "--set-inverter"),
+    ("preprocessor", "preprocessor_values", "--set-preprocessor"),
+)
+"""What has parameters: its field in the recipe, the argument that holds them, the option they come by."""
 MACHINE = ("device", "precision", "threads")
 
 
@@ -68,8 +80,8 @@ def recipe_of(given: Mapping[str, Any]) -> Recipe:
     changes = {name: given[name] for name in _SAME_NAME if given.get(name) is not None}
     if given.get("method") is not None:
         changes["editor"] = given["method"]
-    for name, option in (("editor", "--set"), ("inverter", "--set-inverter")):
-        told = pairs(given.get("values" if name == "editor" else "inverter_values"), option)
+    for name, values, option in _TUNABLE:
+        told = pairs(given.get(values), option)
         same = changes.get(name, base[name]) == base[name]
         changes[f"{name}_values"] = (base[f"{name}_values"] if same else {}) | told
     if given.get("weight"):
@@ -117,8 +129,16 @@ def settled(recipe: Recipe, registry: Registry) -> Recipe:
             "model": str(Path(recipe.model).resolve()) if folder else recipe.model,
             "editor_values": _typed(registry, "editor", recipe.editor, recipe.editor_values),
             "inverter_values": _typed(registry, "inverter", recipe.inverter, recipe.inverter_values),
+            "preprocessor_values": _made_with(registry, recipe),
         }
     )
+
+
+def _made_with(registry: Registry, recipe: Recipe) -> dict[str, Any]:
+    if not recipe.preprocessor_values:
+        return {}
+    _, params = registry.preprocessor(recipe.preprocessor, recipe.preprocessor_values)
+    return params.model_dump(include=set(recipe.preprocessor_values))
 
 
 def _typed(registry: Registry, kind: Kind, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
