@@ -102,7 +102,7 @@ def tiny_model(prediction: str = "epsilon", *, instructions: bool = False) -> Mo
 
 
 def tiny_network(seed: int | None = None) -> ControlNetModel:
-    """A ControlNet for the tiny model; as new, with zeros in its last convolutions, unless a seed fills them."""
+    """A ControlNet for the tiny model; its last convolutions are zeros, as new, unless a seed fills them."""
     network = ControlNetModel.from_unet(tiny_parts()["unet"], conditioning_embedding_out_channels=(16, 32))
     if seed is not None:
         torch.manual_seed(seed)

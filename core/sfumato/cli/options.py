@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from sfumato.errors import InputError
 from sfumato.files.recipe import SavedRecipe, load_recipe
 from sfumato.method import Recipe
+from sfumato.models.control_folder import is_network
 from sfumato.params import explain
 from sfumato.plugins import Kind, Registry
 
@@ -118,7 +119,7 @@ def size_of(text: str) -> tuple[int, int]:
 
 
 def settled(recipe: Recipe, registry: Registry) -> Recipe:
-    """Give values their types and a model's folder its whole path, so that the recipe is what a window keeps.
+    """Give values their types and folders their whole paths, so that the recipe is what a window keeps.
 
     A model's name goes before a folder that happens to be called the same.
     Raises `InputError` for a parameter a method does not have or a value it does not take.
@@ -127,11 +128,23 @@ def settled(recipe: Recipe, registry: Registry) -> Recipe:
     return recipe.model_copy(
         update={
             "model": str(Path(recipe.model).resolve()) if folder else recipe.model,
-            "editor_values": _typed(registry, "editor", recipe.editor, recipe.editor_values),
+            "editor_values": _whole(
+                _typed(registry, "editor", recipe.editor, recipe.editor_values), registry
+            ),
             "inverter_values": _typed(registry, "inverter", recipe.inverter, recipe.inverter_values),
             "preprocessor_values": _made_with(registry, recipe),
         }
     )
+
+
+def _whole(values: dict[str, Any], registry: Registry) -> dict[str, Any]:
+    """The values, with whole paths for the folders of ControlNets."""
+    folders = {
+        name: str(Path(value).resolve())
+        for name, value in values.items()
+        if isinstance(value, str) and value not in registry.networks and is_network(Path(value))
+    }
+    return values | folders
 
 
 def _made_with(registry: Registry, recipe: Recipe) -> dict[str, Any]:
