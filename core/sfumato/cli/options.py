@@ -124,13 +124,12 @@ def settled(recipe: Recipe, registry: Registry) -> Recipe:
     A model's name goes before a folder that happens to be called the same.
     Raises `InputError` for a parameter a method does not have or a value it does not take.
     """
+    values = _typed(registry, "editor", recipe.editor, recipe.editor_values)
     folder = recipe.model not in registry.checkpoints and Path(recipe.model).is_dir()
     return recipe.model_copy(
         update={
             "model": str(Path(recipe.model).resolve()) if folder else recipe.model,
-            "editor_values": _whole(
-                _typed(registry, "editor", recipe.editor, recipe.editor_values), registry
-            ),
+            "editor_values": _whole(values, registry),
             "inverter_values": _typed(registry, "inverter", recipe.inverter, recipe.inverter_values),
             "preprocessor_values": _made_with(registry, recipe),
         }
@@ -140,9 +139,9 @@ def settled(recipe: Recipe, registry: Registry) -> Recipe:
 def _whole(values: dict[str, Any], registry: Registry) -> dict[str, Any]:
     """The values, with whole paths for the folders of ControlNets."""
     folders = {
-        name: str(Path(value).resolve())
+        name: str(Path(value).expanduser().resolve())
         for name, value in values.items()
-        if isinstance(value, str) and value not in registry.networks and is_network(Path(value))
+        if isinstance(value, str) and value not in registry.networks and is_network(Path(value).expanduser())
     }
     return values | folders
 

@@ -78,6 +78,7 @@ def test_an_edit_under_control_is_kept_with_all_that_made_it(run: Run, edit: Run
     assert edit(*words, "--preprocessor", "scribble", "--set-preprocessor", "thickness=3").exit_code == 0
     saved = read_recipe("out.png")
     assert saved is not None
+    assert saved.recipe.editor_values == {"network": str(network.resolve())}
     assert saved.recipe.preprocessor == "scribble"
     assert saved.recipe.preprocessor_values == {"thickness": 3}
     assert saved.provenance["preprocessor"]["name"] == "scribble"
