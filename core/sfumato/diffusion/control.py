@@ -43,7 +43,7 @@ class Steering:
     """Scale the residuals from 0.1 at the first skip to 1 at the middle, evenly in their logarithm."""
 
     def __call__(
-        self, x: Tensor, level: int, context: Tensor, step: int, added: Mapping[str, Tensor] | None
+        self, x: Tensor, level: float, context: Tensor, step: int, added: Mapping[str, Tensor] | None
     ) -> tuple[Sequence[Tensor], Tensor] | None:
         """As `denoiser.Control`; nothing is run outside the steps or at scale 0."""
         if step not in self.steps or self.scale == 0:
