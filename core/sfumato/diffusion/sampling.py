@@ -325,3 +325,10 @@ def shown(
         yield Progress(state.i + 1, grid.steps, "Editing", state.x0hat.get(name))
     assert state is not None, "a grid has at least one step"
     return state
+
+
+def carry(state: StepState, inversion: Inversion, source: str = "src", target: str = "tgt") -> None:
+    """Put the source back on its trajectory and move the edit by as much (Ju et al. 2023, as published)."""
+    home = inversion.at(state.i + 1)
+    state.latents[target] = state.latents[target] + (home - state.latents[source])
+    state.latents[source] = home
