@@ -49,7 +49,7 @@ class ConceptGuidance:
 
     def hook(self) -> Hook:
         """Watches where the concepts' words attend."""
-        watched = self.steps if self.masks in ("both", "attention") else range(0)
+        watched = self.steps if self.concepts and self.masks in ("both", "attention") else range(0)
         return self.maps.hook(watched, tuple(concept.row.name for concept in self.concepts))
 
     def __call__(self, eps: Mapping[str, Tensor], uncond: str, step: int, level: float) -> Tensor:

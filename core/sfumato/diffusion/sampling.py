@@ -328,7 +328,10 @@ def shown(
 
 
 def carry(state: StepState, inversion: Inversion, source: str = "src", target: str = "tgt") -> None:
-    """Put the source back on its trajectory and move the edit by as much (Ju et al. 2023, as published)."""
+    """Put the source back on its trajectory and move the edit by as much (Ju et al. 2023, as published).
+
+    An edit that is where the source is goes home with it, bit for bit.
+    """
     home = inversion.at(state.i + 1)
-    state.latents[target] = state.latents[target] + (home - state.latents[source])
+    state.latents[target] = home + (state.latents[target] - state.latents[source])
     state.latents[source] = home
