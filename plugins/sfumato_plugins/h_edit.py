@@ -17,10 +17,10 @@ from sfumato.diffusion.sampling import (
     Branch,
     StepState,
     carry,
+    descend,
     fresh_noise,
     inverted_branch,
     kept_outside,
-    sample,
     shown,
     skipped,
     unconditional,
@@ -73,20 +73,10 @@ class HEdit(Editor[HEditParams]):
         self, request: EditRequest[HEditParams], inversion: Inversion | None, model: Model
     ) -> Generator[Progress, None, Edit]:
         assert inversion is not None
-        grid, start = inversion.grid, skipped(request.start, inversion.grid)
         difference = Difference(request, inversion, model)
         explicit = request.params.form == "explicit"
-        states = sample(
-            model,
-            difference.branches(explicit),
-            grid,
-            start=start,
-            plan=difference.plan if explicit else None,
-            solver_name=request.solver,
-            eta=request.eta,
-            noise_maps=inversion.noise,
-            keep=difference.keep,
-        )
+        plan = difference.plan if explicit else None
+        states = descend(model, request, inversion, difference.branches(explicit), plan)
 
         def settle(state: StepState) -> None:
             if inversion.noise is None:
@@ -95,7 +85,7 @@ class HEdit(Editor[HEditParams]):
                 state.latents["tgt"] = difference.added(state.latents["tgt"], state.i)
             difference.plan.check_acted(self.title, state.i)
 
-        last = yield from shown(states, "tgt", grid, settle)
+        last = yield from shown(states, "tgt", inversion.grid, settle)
         return Edit(latents=last.latents["tgt"])
 
 
@@ -109,8 +99,10 @@ class Difference:
     def __init__(self, request: EditRequest[HEditParams], inversion: Inversion, model: Model) -> None:
         self.request, self.inversion, self.model = request, inversion, model
         own = replace(request, guidance=inversion.guidance)
-        self.source = inverted_branch(model, own, inversion, "src", request.source)
-        self.u = Row("tgt.u", unconditional(model, request, inversion))
+        source = inverted_branch(model, own, inversion, "src", request.source)
+        self.source = replace(source, correct=None)
+        led_away = unconditional(model, request, None if inversion.single_branch else inversion)
+        self.u = Row("tgt.u", led_away if len(self.source.rows) == 1 else self.source.rows[0].text)
         self.s = replace(self.source.rows[-1], name="tgt.s")
         self.c = Row("tgt.c", model.text(request.target))
         self.plan = self._plan()

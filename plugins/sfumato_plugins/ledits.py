@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -11,18 +12,20 @@ from torch import Tensor
 from sfumato.diffusion.attention import MapStore, Plan, map_sites
 from sfumato.diffusion.blending import grown
 from sfumato.diffusion.concepts import Concept, ConceptGuidance, Masks
-from sfumato.diffusion.denoiser import Combine, Row, alone, guided
+from sfumato.diffusion.denoiser import Row, alone
 from sfumato.diffusion.inversion import Inversion
 from sfumato.diffusion.sampling import (
     Branch,
     carry,
+    descend,
     fresh_noise,
-    kept_outside,
-    sample,
+    inverted_branch,
     shown,
     skipped,
     unconditional,
 )
+from sfumato.diffusion.schedule import Grid
+from sfumato.diffusion.solvers import Noise
 from sfumato.errors import InputError
 from sfumato.hookspecs import hookimpl
 from sfumato.method import Ability, Edit, Editor, EditRequest, Need, Progress
@@ -66,41 +69,23 @@ class Ledits(Editor[LeditsParams]):
         self, request: EditRequest[LeditsParams], inversion: Inversion | None, model: Model
     ) -> Generator[Progress, None, Edit]:
         assert inversion is not None
-        grid, start = inversion.grid, skipped(request.start, inversion.grid)
-        concepts = _concepts(model, request)
+        grid, concepts = inversion.grid, _concepts(model, request)
         guidance = ConceptGuidance(
             concepts,
             MapStore(map_sites(model.sites, request.latent_shape), request.latent_shape),
             request.params.masks,
             request.params.threshold,
-            _between(request.params, range(start, grid.steps)),
+            _acting(request, grid),
             request.latent_mask,
         )
-        rows, base = _base(model, request, inversion, "tgt")
-
-        def combine(eps: Mapping[str, Tensor], i: int) -> Tensor:
-            return base(eps, i) + guidance(eps, "tgt.u", i, grid.levels[i])
-
+        source = _source(model, request, inversion)
+        uncond = Row("tgt.u", unconditional(model, request, inversion))
+        # Both branches draw the same noise, if any, each from a source of its own.
         noise = fresh_noise(request.seed, request.latent_shape, model.device)
-        rows = (*rows, *(concept.row for concept in concepts))
-        branches = [Branch("tgt", inversion.at(start), rows, combine, noise)]
+        edit = _edit(source, guidance, uncond, grid, noise)
         carried = inversion.pin and inversion.noise is None
-        if carried:
-            noise = fresh_noise(request.seed, request.latent_shape, model.device)
-            branches.insert(
-                0, Branch("src", inversion.at(start), *_base(model, request, inversion, "src"), noise)
-            )
-        states = sample(
-            model,
-            branches,
-            grid,
-            start=start,
-            plan=Plan((guidance.hook(),)),
-            solver_name=request.solver,
-            eta=request.eta,
-            noise_maps=inversion.noise,
-            keep=kept_outside(model, request, grid, inversion.trajectory),
-        )
+        branches = [source, edit] if carried else [edit]
+        states = descend(model, request, inversion, branches, Plan((guidance.hook(),)))
         settle = (lambda state: carry(state, inversion)) if carried else None
         last = yield from shown(states, "tgt", grid, settle)
         return Edit(latents=last.latents["tgt"], mask=_held(request, guidance))
@@ -119,19 +104,31 @@ def _concepts(model: Model, request: EditRequest[LeditsParams]) -> list[Concept]
     return found
 
 
-def _base(
-    model: Model, request: EditRequest[LeditsParams], inversion: Inversion, name: str
-) -> tuple[tuple[Row, ...], Combine]:
-    """ε_0 and the rows it is made of; the first is ε_∅."""
-    uncond = Row(f"{name}.u", unconditional(model, request, inversion))
-    if not (request.params.as_inverted and inversion.prompt.strip()):
-        return (uncond,), alone(uncond.name)
-    cond = Row(f"{name}.c", model.text(inversion.prompt))
-    return (uncond, cond), guided(uncond.name, cond.name, inversion.guidance)
+def _source(model: Model, request: EditRequest[LeditsParams], inversion: Inversion) -> Branch:
+    """What the inversion itself would do: ε_0 at its own latent."""
+    own = replace(request, guidance=inversion.guidance)
+    source = replace(inverted_branch(model, own, inversion, "src", inversion.prompt), correct=None)
+    if request.params.as_inverted and inversion.prompt.strip():
+        return source
+    uncond = Row("src.u", unconditional(model, request, inversion))
+    return replace(source, rows=(uncond,), combine=alone(uncond.name))
 
 
-def _between(p: LeditsParams, steps: range) -> range:
+def _edit(source: Branch, guidance: ConceptGuidance, uncond: Row, grid: Grid, noise: Noise) -> Branch:
+    """The same at the edit's latent, with what the concepts add."""
+    same = {row.name: replace(row, name=row.name.replace("src", "tgt")) for row in source.rows}
+    rows = {row.name: row for row in (uncond, *same.values(), *(each.row for each in guidance.concepts))}
+
+    def combine(eps: Mapping[str, Tensor], i: int) -> Tensor:
+        base = source.combine({name: eps[row.name] for name, row in same.items()}, i)
+        return base + guidance(eps, uncond.name, i, grid.levels[i])
+
+    return replace(source, name="tgt", rows=tuple(rows.values()), combine=combine, noise=noise)
+
+
+def _acting(request: EditRequest[LeditsParams], grid: Grid) -> range:
     """The steps in which concepts act."""
+    p, steps = request.params, range(skipped(request.start, grid), grid.steps)
     return steps[int(p.begin * len(steps)) : round(p.stop * len(steps))]
 
 

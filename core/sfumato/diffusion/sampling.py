@@ -241,8 +241,7 @@ def sample(
     change where the branches are before each step, the first one too. A grid that names a solver or η of its
     own, because an inversion's noise maps were made for them, has the last word.
     """
-    name, eta = grid.solver or solver_name, eta if grid.eta is None else grid.eta
-    steppers = {each.name: solver(name, model.schedule, grid, eta) for each in branches}
+    steppers = {each.name: solver(solver_name, model.schedule, grid, eta) for each in branches}
     state = StepState(start - 1, {each.name: each.latent for each in branches}, {})
     for i in range(start, grid.steps):
         level = grid.levels[i]
