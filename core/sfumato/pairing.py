@@ -33,8 +33,9 @@ class Facts:
 
     @property
     def asks_for_nothing(self) -> bool:
-        """Equal prompts and no weight: what runs is a reconstruction."""
-        return self.source.split() == self.target.split() and not self.weights_differ
+        """Equal prompts, no weight and no concept: what runs is a reconstruction."""
+        same = self.source.split() == self.target.split()
+        return same and not self.weights_differ and not self.concepts
 
     def has(self, need: Need) -> bool:
         """Whether a need is met."""

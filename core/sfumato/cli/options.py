@@ -27,6 +27,10 @@ Instruction = Annotated[str | None, typer.Option(help="What to do, for methods t
 Weights = Annotated[
     list[str] | None, typer.Option("--weight", metavar="WORD=X", help="Stress a target word.")
 ]
+Concepts = Annotated[
+    list[str] | None,
+    typer.Option("--concept", metavar="TEXT:STRENGTH", help="Something to add; below 0, to take away."),
+]
 Inverter = Annotated[str | None, typer.Option(help="How to invert; see `sfumato methods`.")]
 Method = Annotated[str | None, typer.Option(help="How to edit; see `sfumato methods`.")]
 Values = Annotated[
@@ -50,6 +54,10 @@ StepCount = Annotated[int | None, typer.Option("--steps", help="Denoising steps.
 Guidance = Annotated[float | None, typer.Option(help="How strongly the words lead.")]
 Eta = Annotated[float | None, typer.Option(help="Fresh noise per step: 0 none, 1 as much as in training.")]
 Solver = Annotated[str | None, typer.Option(help="ddim, euler_a, dpmpp_sde or lcm.")]
+Offset = Annotated[
+    int | None, typer.Option("--timestep-offset", help="1 as checkpoints expect, 0 as in published code.")
+]
+Encoding = Annotated[str | None, typer.Option(help="Encode a picture as its mean or as a sample.")]
 Seed = Annotated[int | None, typer.Option(help="Where randomness starts.")]
 Candidates = Annotated[int | None, typer.Option(help="How many results to make.")]
 Size = Annotated[str | None, typer.Option(metavar="WxH", help="Size of the picture, in pixels.")]
@@ -61,7 +69,7 @@ RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="Start from th
 
 _SAME_NAME = (
     "source", "target", "negative", "instruction", "inverter", "start", "steps", "guidance", "eta", "solver",
-    "seed", "candidates", "model", "preprocessor",
+    "seed", "candidates", "model", "timestep_offset", "encoding", "preprocessor",
 )  # fmt: skip
 _TUNABLE = (
     ("editor", "values", "--set"),
@@ -87,6 +95,8 @@ def recipe_of(given: Mapping[str, Any]) -> Recipe:
         changes[f"{name}_values"] = (base[f"{name}_values"] if same else {}) | told
     if given.get("weight"):
         changes["word_weights"] = pairs(given["weight"], "--weight")
+    if given.get("concept"):
+        changes["concepts"] = tuple(concept_of(text) for text in given["concept"])
     if given.get("size"):
         changes["size"] = size_of(given["size"])
     try:
@@ -107,6 +117,18 @@ def pairs(texts: Iterable[str] | None, option: str) -> dict[str, str]:
         if not equals or not name.strip():
             raise InputError(f"{option} wants NAME=VALUE, not '{text}'.")
         found[name.strip()] = value
+    return found
+
+
+def concept_of(text: str) -> tuple[str, float]:
+    """Read "a hat:1.5"; the strength is 1 if none is given. Raises `InputError` for one without words."""
+    words, _, strength = text.rpartition(":")
+    try:
+        found = words.strip(), float(strength)
+    except ValueError:
+        found = text.strip(), 1.0
+    if not found[0]:
+        raise InputError(f"--concept wants TEXT:STRENGTH, such as 'a hat:1', not '{text}'.")
     return found
 
 
