@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from functools import cache
 from typing import Any, TypeVar
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
+from sfumato.diffusion.control import ControlNet
 from sfumato.events import ModelInfo
 from sfumato.method import Ability, EditRequest
 from sfumato.models.model import Model
@@ -97,6 +99,23 @@ def tiny_model(prediction: str = "epsilon", *, instructions: bool = False) -> Mo
         scheduler_config=SCHEDULER | {"prediction_type": prediction},
         weights_hash="tiny",
     )
+
+
+def tiny_network(seed: int | None = None) -> ControlNetModel:
+    """A ControlNet for the tiny model; its last convolutions are zeros, as new, unless a seed fills them."""
+    network = ControlNetModel.from_unet(tiny_parts()["unet"], conditioning_embedding_out_channels=(16, 32))
+    if seed is not None:
+        torch.manual_seed(seed)
+        last = [network.controlnet_mid_block, *network.controlnet_down_blocks]
+        for each in (network.controlnet_cond_embedding.conv_out, *last):
+            torch.nn.init.normal_(each.weight, std=0.1)
+    return network
+
+
+@cache
+def tiny_control_net(seed: int | None = None) -> ControlNet:
+    """The same, ready for requests to the tiny model."""
+    return ControlNet("tiny", tiny_network(seed).requires_grad_(False).eval(), "hash")
 
 
 def tiny_request(model: Model, **changes: Any) -> EditRequest[Any]:

@@ -9,6 +9,7 @@ from sfumato.errors import SfumatoError
 from sfumato.method import Ability, Mask, MethodInfo, Pixels
 from sfumato.models.catalogue import Checkpoint
 from sfumato.pace import Phase
+from sfumato.preprocessor import PreprocessorInfo
 from sfumato.recording import Recording
 
 
@@ -23,6 +24,15 @@ class ModelInfo:
     multiple: int
     """Width and height must be multiples of this many pixels."""
     abilities: frozenset[Ability]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class NetworkInfo:
+    """A ControlNet described in plain data."""
+
+    name: str
+    title: str
     note: str = ""
 
 
@@ -44,6 +54,8 @@ class Ready:
     broken: tuple[Broken, ...]
     checkpoints: tuple[Checkpoint, ...] = ()
     """Those that plugins bring, for `Shelf`."""
+    controls: tuple[PreprocessorInfo, ...] = ()
+    networks: tuple[NetworkInfo, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sfumato.method import Editor, Inverter, Masker
     from sfumato.models.catalogue import Checkpoint
     from sfumato.params import Value
+    from sfumato.preprocessor import Preprocessor
 
 hookspec = pluggy.HookspecMarker("sfumato")
 hookimpl = pluggy.HookimplMarker("sfumato")
@@ -39,8 +40,14 @@ def register_masks() -> Sequence[Masker[Any]]:
 
 
 @hookspec
+def register_controls() -> Sequence[Preprocessor[Any]]:
+    """Ways to make a control image of a picture."""
+    ...
+
+
+@hookspec
 def register_models() -> Sequence[Checkpoint]:
-    """Checkpoints beyond those the user has pointed at."""
+    """Checkpoints beyond those the user has pointed at; a ControlNet's folder is known by its config.json."""
     ...
 
 

@@ -21,6 +21,7 @@ from sfumato.params import Control, P, Params
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from sfumato.diffusion.control import ControlNet
     from sfumato.diffusion.inversion import Inversion
     from sfumato.models.model import Model
 
@@ -73,6 +74,9 @@ class Recipe(BaseModel):
     inverter_values: dict[str, bool | int | float | str] = Field(default_factory=dict)
     editor: str = "p2p"
     editor_values: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    preprocessor: str = "canny"
+    """Makes the control image of the picture, for methods that need one, if none is given."""
+    preprocessor_values: dict[str, bool | int | float | str] = Field(default_factory=dict)
     model: str = "starter"
     """A model's name in the catalogue, or the path of a diffusers folder."""
     loras: tuple[tuple[str, float], ...] = Field(default=(), max_length=16)
@@ -111,12 +115,12 @@ def _new_id() -> str:
 class Job:
     """One thing to do, as plain data: it crosses from the window to the engine and shares nothing.
 
-    The editor's name "invert" is reserved: `task="invert"` only inverts and reports, `task="mask"` only makes
-    the mask the recipe's masker finds.
+    `task="invert"` only inverts and reports, `task="mask"` only makes the mask the recipe's masker finds,
+    `task="control"` only makes the control image of the picture; these names are reserved.
     """
 
     recipe: Recipe
-    task: Literal["edit", "invert", "mask"] = "edit"
+    task: Literal["edit", "invert", "mask", "control"] = "edit"
     image: Pixels | None = None
     profile: bytes | None = None
     """ICC profile of `image`; None means sRGB."""
@@ -142,6 +146,7 @@ class EditRequest(Generic[P]):
     latent_mask: Tensor | None
     """(1, 1, h, w) in {0, 1}."""
     control_images: Mapping[str, Tensor]
+    """(1, 3, H, W) in [-1, 1]: those given, or the one made of the picture as "control"."""
     latent_shape: tuple[int, int, int, int]
     source: str
     target: str
@@ -158,6 +163,8 @@ class EditRequest(Generic[P]):
     candidates: int
     params: P
     timestep_offset: int = 1
+    networks: tuple[ControlNet, ...] = ()
+    """The ControlNets that `Editor.networks` named, in that order."""
     noise: Tensor | None = None
     """Use this noise instead of drawing it from the seed: (1, C, h, w), or one per level where a method draws
     one for each."""
@@ -227,6 +234,10 @@ class Editor(Method[P]):
     def prompt_to_invert(self, request: EditRequest[P]) -> str:
         """The prompt to invert with; the source prompt unless a method knows better."""
         return request.source
+
+    def networks(self, params: P) -> tuple[str, ...]:
+        """The ControlNets to load, by name or folder. Raises `PairingError` if one is wanting."""
+        return ()
 
     @abstractmethod
     def edit(

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from sfumato.errors import InputError
 from sfumato.events import ModelInfo
 from sfumato.method import Editor, Inverter, Job, Mask, Masker, Method, MethodInfo, Need
+from sfumato.models.control_folder import inspect_network
 from sfumato.pairing import Facts, PairingError, inversion_refusal, mask_refusal, refusal
 from sfumato.params import Params
+from sfumato.preprocessor import Preprocessor
 from sfumato.prompts import words
 from sfumato.workshop import Workshop
 
@@ -37,6 +39,10 @@ class Order:
     masker: Masker[Any] | None
     """What makes the mask; None if one was painted, or none is wanted."""
     masker_params: Params
+    networks: tuple[str, ...] = ()
+    """ControlNets to load."""
+    preprocessor: tuple[Preprocessor[Any], Params] | None = None
+    """What makes the control image of the picture, if one is to be made."""
 
     @property
     def inverts_only(self) -> bool:
@@ -83,17 +89,20 @@ def check(job: Job, workshop: Workshop) -> Order:
     inverts = job.task == "invert" or (job.task == "edit" and editor.inversion != "none")
     inverter = registry.info("inverter", recipe.inverter) if inverts and recipe.inverter else None
     masker = registry.info("masker", recipe.masker) if makes_mask(job) else None
-    _check_arrays(job)
+    check_arrays(job)
     model, facts = workshop.describe(recipe.model), facts_of(job)
     if reason := _reason(job, (editor, inverter, masker), model, facts):
         raise PairingError(reason)
     _check_size(job, model)
     _check_weights(job)
+    editor_params = registry.parsed("editor", editor.name, recipe.editor_values)
+    edits = job.task == "edit"
+    makes_control = edits and Need.CONTROL_IMAGE in editor.needs and not job.control_images
     return Order(
         job=job,
         model=model,
         editor=registry.editors[editor.name],
-        editor_params=registry.parsed("editor", editor.name, recipe.editor_values),
+        editor_params=editor_params,
         inverter=registry.inverters[inverter.name] if inverter else None,
         inverter_params=registry.parsed("inverter", inverter.name, recipe.inverter_values)
         if inverter
@@ -106,6 +115,10 @@ def check(job: Job, workshop: Workshop) -> Order:
         },
         masker=registry.maskers[masker.name] if masker else None,
         masker_params=registry.parsed("masker", masker.name, recipe.masker_values) if masker else Params(),
+        networks=_networks(registry.editors[editor.name], editor_params, workshop) if edits else (),
+        preprocessor=registry.preprocessor(recipe.preprocessor, recipe.preprocessor_values)
+        if makes_control
+        else None,
     )
 
 
@@ -132,6 +145,14 @@ def _reason(
     return inversion_refusal(inverter, model, facts=facts)
 
 
+def _networks(editor: Editor[Any], params: Params, workshop: Workshop) -> tuple[str, ...]:
+    """The ControlNets an editor asks for, each looked over. Raises `ModelError` or `PairingError`."""
+    names = editor.networks(params)
+    for name in names:
+        inspect_network(workshop.network(name).folder)
+    return names
+
+
 def facts_of(job: Job) -> Facts:
     """What a job brings along, as pairing wants to know it."""
     recipe = job.recipe
@@ -148,7 +169,8 @@ def facts_of(job: Job) -> Facts:
     )
 
 
-def _check_arrays(job: Job) -> None:
+def check_arrays(job: Job) -> None:
+    """Raise `InputError` if a picture or mask of a job is of the wrong kind or size."""
     pictures = {"picture": job.image, **job.control_images}
     for name, pixels in pictures.items():
         if pixels is not None and not _is(pixels, 3):

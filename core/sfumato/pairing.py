@@ -33,8 +33,9 @@ class Facts:
 
     @property
     def asks_for_nothing(self) -> bool:
-        """Equal prompts and no weight: what runs is a reconstruction."""
-        return self.source.split() == self.target.split() and not self.weights_differ
+        """Equal prompts, no weight and no concept: what runs is a reconstruction."""
+        same = self.source.split() == self.target.split()
+        return same and not self.weights_differ and not self.concepts
 
     def has(self, need: Need) -> bool:
         """Whether a need is met."""
@@ -44,7 +45,7 @@ class Facts:
             Need.TARGET_PROMPT: bool(self.target.strip()),
             Need.INSTRUCTION: bool(self.instruction.strip()),
             Need.MASK: self.has_mask,
-            Need.CONTROL_IMAGE: bool(self.controls),
+            Need.CONTROL_IMAGE: bool(self.controls) or self.has_image,
             Need.CONCEPTS: self.concepts,
         }[need]
 
@@ -55,7 +56,7 @@ _HOW = {
     Need.TARGET_PROMPT: "say what it should show",
     Need.INSTRUCTION: "say what to do",
     Need.MASK: "paint over what may change",
-    Need.CONTROL_IMAGE: "choose one",
+    Need.CONTROL_IMAGE: "choose one, or open a picture to make one of",
     Need.CONCEPTS: "name it, with how strongly",
 }
 

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from sfumato.controlling import control_outcome
 from sfumato.errors import MethodError
 from sfumato.events import Cost, InversionReport, Outcome
 from sfumato.masking import find_mask
@@ -15,7 +16,7 @@ from sfumato.method import Edit, EditRequest, Job, Pixels, Progress
 from sfumato.models.catalogue import Additions
 from sfumato.order import Order, check
 from sfumato.pace import Advance, Phase
-from sfumato.provenance import inversion_key, provenance
+from sfumato.provenance import control_provenance, inversion_key, provenance
 from sfumato.scene import Scene, count_outside, develop, stage, to_picture
 from sfumato.workshop import Workshop
 
@@ -38,9 +39,12 @@ def perform(job: Job, workshop: Workshop) -> Generator[Advance, None, Outcome]:
     Raises `SfumatoError` for what a person can understand; the request is refused before anything is run.
     """
     began = time.perf_counter()
+    if job.task == "control":
+        return (yield from control_outcome(job, workshop.registry))
     order = check(job, workshop)
     plan = _plan(order, workshop)
     model = yield from _through(workshop.load(order.model.name, Additions.of(job.recipe)), plan)
+    networks = yield from _through(workshop.load_networks(order.networks, model), plan)
     meter, plan = _Meter(model), plan[1:]
     mask = scene = inversion = report = edit = None
     if order.masker is not None:
@@ -49,7 +53,7 @@ def perform(job: Job, workshop: Workshop) -> Generator[Advance, None, Outcome]:
         meter.note("mask")
     if scene is None or not order.masks_only:
         yield Advance(0, 1, "Reading the picture", phase="loading", ahead=plan)
-        scene = stage(order, model)
+        scene = stage(order, model, networks)
     seen = _recorder(order, scene, model)
     patches: list[Pixels] = []
     with nullcontext() if seen is None else seen.watching():
@@ -68,7 +72,8 @@ def perform(job: Job, workshop: Workshop) -> Generator[Advance, None, Outcome]:
         inversion=report,
         changed_outside=_changed_outside(order.job, scene, patches),
         rows={phase: cost.rows for phase, cost in meter.costs.items()},
-        provenance=provenance(order.job, model, scene.region, order.methods, patches),
+        provenance=provenance(order.job, model, scene.region, order.methods, patches)
+        | control_provenance(order.job, networks, order.preprocessor),
         notes=_notes(order, edit),
         seconds=time.perf_counter() - began,
         extras={} if edit is None or edit.mask is None else {"mask": edit.mask[0, 0].float().cpu().numpy()},
@@ -219,6 +224,7 @@ def inverter_request(order: Order, scene: Scene) -> EditRequest[Any]:
         pixel_mask=None,
         latent_mask=None,
         control_images={},
+        networks=(),
         start=0.0,
         candidates=1,
         params=order.inverter_params,

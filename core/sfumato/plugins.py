@@ -14,17 +14,19 @@ import pluggy
 
 from sfumato import hookspecs
 from sfumato.errors import MethodError
-from sfumato.events import Broken, ModelInfo, Ready
+from sfumato.events import Broken, ModelInfo, NetworkInfo, Ready
 from sfumato.method import Ability, Editor, Inverter, Masker, Method, MethodInfo, Need
 from sfumato.models.catalogue import Checkpoint
+from sfumato.models.control_folder import describe_network, is_network
 from sfumato.models.folder import describe
 from sfumato.pairing import PairingError
-from sfumato.params import Params, controls, parse
+from sfumato.params import Control, Params, controls, parse
+from sfumato.preprocessor import Preprocessor, PreprocessorInfo
 
 log = logging.getLogger(__name__)
 
 GROUP = "sfumato"
-RESERVED = frozenset({"invert", "mask"})
+RESERVED = frozenset({"invert", "mask", "control"})
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 Kind = Literal["inverter", "editor", "masker"]
 T = TypeVar("T")
@@ -43,11 +45,21 @@ class Registry:
     maskers: dict[str, Masker[Any]] = field(default_factory=dict)
     brought: tuple[str, ...] = ()
     """Names of the checkpoints that plugins bring."""
+    preprocessors: dict[str, Preprocessor[Any]] = field(default_factory=dict)
+    controls: dict[str, PreprocessorInfo] = field(default_factory=dict)
+    networks: dict[str, tuple[Checkpoint, NetworkInfo]] = field(default_factory=dict)
+    """ControlNets; they are checkpoints, but no model to edit with."""
 
     def describe(self) -> Ready:
         """Everything in plain data, for the window and the command line."""
-        brought = tuple(self.checkpoints[name] for name in self.brought)
-        return Ready(tuple(self.infos.values()), tuple(self.models.values()), self.broken, brought)
+        return Ready(
+            tuple(self.infos.values()),
+            tuple(self.models.values()),
+            self.broken,
+            tuple(self.checkpoints[name] for name in self.brought),
+            tuple(self.controls.values()),
+            tuple(info for _, info in self.networks.values()),
+        )
 
     def info(self, kind: Kind, name: str) -> MethodInfo:
         """Describe a method. Raises `PairingError` naming the ones there are."""
@@ -64,6 +76,14 @@ class Registry:
     def _of(self, kind: Kind) -> Mapping[str, Method[Any]]:
         return {"inverter": self.inverters, "editor": self.editors, "masker": self.maskers}[kind]
 
+    def preprocessor(self, name: str, values: Mapping[str, Any]) -> tuple[Preprocessor[Any], Params]:
+        """Find a preprocessor and parse its values. Raises `PairingError` or `InputError`."""
+        if name not in self.preprocessors:
+            known = ", ".join(self.preprocessors) or "none"
+            raise PairingError(f"There is no preprocessor '{name}'.", advice=f"There are: {known}.")
+        found = self.preprocessors[name]
+        return found, parse(found.params, values, found.title)
+
 
 @dataclass(frozen=True)
 class _Contribution:
@@ -75,6 +95,9 @@ class _Contribution:
     infos: tuple[MethodInfo, ...]
     models: tuple[ModelInfo, ...]
     maskers: tuple[Masker[Any], ...] = ()
+    preprocessors: tuple[Preprocessor[Any], ...] = ()
+    controls: tuple[PreprocessorInfo, ...] = ()
+    networks: tuple[tuple[Checkpoint, NetworkInfo], ...] = ()
 
 
 def load_plugins(found: Iterable[EntryPoint] | None = None, *, extra: Sequence[Checkpoint] = ()) -> Registry:
@@ -93,7 +116,7 @@ def load_plugins(found: Iterable[EntryPoint] | None = None, *, extra: Sequence[C
     brought = tuple(merged.checkpoints)
     for checkpoint in extra:
         try:
-            _merge(merged, _Contribution((), (), (checkpoint,), (), (describe(checkpoint),)))
+            _merge(merged, _contribution(checkpoints=(checkpoint,)))
         except Exception as error:
             broken.append(Broken(checkpoint.name, _sentence(error), traceback.format_exc()))
     return replace(merged, broken=tuple(broken), brought=brought)
@@ -118,9 +141,31 @@ def _load(point: EntryPoint) -> _Contribution:
     editors = _brought(manager.hook.register_editors(), Editor)
     maskers = _brought(manager.hook.register_masks(), Masker)
     checkpoints = _brought(manager.hook.register_models(), Checkpoint)
-    infos = tuple(describe_method(method, origin) for method in (*inverters, *editors, *maskers))
-    models = tuple(describe(checkpoint) for checkpoint in checkpoints)
-    return _Contribution(inverters, editors, checkpoints, infos, models, maskers)
+    preprocessors = _brought(manager.hook.register_controls(), Preprocessor)
+    return _contribution((*inverters, *editors, *maskers), checkpoints, preprocessors, origin=origin)
+
+
+def _contribution(
+    methods: tuple[Method[Any], ...] = (),
+    checkpoints: tuple[Checkpoint, ...] = (),
+    preprocessors: tuple[Preprocessor[Any], ...] = (),
+    *,
+    origin: str = "",
+) -> _Contribution:
+    """Describe what was brought; a checkpoint is a model or a ControlNet, by what its folder says."""
+    networks = tuple(each for each in checkpoints if is_network(each.folder))
+    models = tuple(each for each in checkpoints if each not in networks)
+    return _Contribution(
+        inverters=tuple(each for each in methods if isinstance(each, Inverter)),
+        editors=tuple(each for each in methods if isinstance(each, Editor)),
+        maskers=tuple(each for each in methods if isinstance(each, Masker)),
+        infos=tuple(describe_method(method, origin) for method in methods),
+        checkpoints=models,
+        models=tuple(describe(each) for each in models),
+        preprocessors=preprocessors,
+        controls=tuple(describe_preprocessor(each, origin) for each in preprocessors),
+        networks=tuple((each, describe_network(each)) for each in networks),
+    )
 
 
 def _brought(answers: Iterable[Iterable[Any]], wanted: type[T]) -> tuple[T, ...]:
@@ -141,15 +186,7 @@ def kind_of(method: Method[Any]) -> Kind:
 def describe_method(method: Method[Any], origin: str = "") -> MethodInfo:
     """Describe a method in plain data. Raises `TypeError` if it declares anything wrongly."""
     kind = kind_of(method)
-    for attribute in ("name", "title", "summary"):
-        if not isinstance(getattr(method, attribute, None), str) or not getattr(method, attribute):
-            raise TypeError(f"{type(method).__name__} has no {attribute}")
-    if not _NAME.fullmatch(method.name) or method.name in RESERVED:
-        raise TypeError(f"'{method.name}' cannot be the name of a method")
-    if not (isinstance(method.params, type) and issubclass(method.params, Params)):
-        raise TypeError(f"{type(method).__name__}.params is not a Params class")
-    shown = controls(method.params)
-    method.params.model_validate(method.params().model_dump())
+    shown = _declared(method)
     if wrong := [need for need in method.needs if not isinstance(need, Need)]:
         raise TypeError(f"{type(method).__name__} needs {wrong[0]!r}, which is no Need")
     if wrong := [ability for ability in method.abilities if not isinstance(ability, Ability)]:
@@ -171,11 +208,35 @@ def describe_method(method: Method[Any], origin: str = "") -> MethodInfo:
     )
 
 
+def describe_preprocessor(preprocessor: Preprocessor[Any], origin: str = "") -> PreprocessorInfo:
+    """Describe a preprocessor in plain data. Raises `TypeError` if it declares anything wrongly."""
+    shown = _declared(preprocessor)
+    return PreprocessorInfo(preprocessor.name, preprocessor.title, preprocessor.summary, shown, origin)
+
+
+def _declared(plugin: Method[Any] | Preprocessor[Any]) -> tuple[Control, ...]:
+    """Check how a plugin names itself and return the controls of its parameters. Raises `TypeError`."""
+    for attribute in ("name", "title", "summary"):
+        if not isinstance(getattr(plugin, attribute, None), str) or not getattr(plugin, attribute):
+            raise TypeError(f"{type(plugin).__name__} has no {attribute}")
+    if not _NAME.fullmatch(plugin.name) or plugin.name in RESERVED:
+        raise TypeError(f"'{plugin.name}' cannot be the name of a plugin")
+    if not (isinstance(plugin.params, type) and issubclass(plugin.params, Params)):
+        raise TypeError(f"{type(plugin).__name__}.params is not a Params class")
+    shown = controls(plugin.params)
+    plugin.params.model_validate(plugin.params().model_dump())
+    return shown
+
+
 def _merge(registry: Registry, new: _Contribution) -> None:
     """Add a contribution whole, or, if any of its names is taken, not at all."""
     names = [(info.kind, info.name) for info in new.infos]
     names += [("model", checkpoint.name) for checkpoint in new.checkpoints]
+    names += [("preprocessor", info.name) for info in new.controls]
+    names += [("ControlNet", info.name) for _, info in new.networks]
     taken = [*registry.infos, *(("model", name) for name in registry.checkpoints)]
+    taken += [("preprocessor", name) for name in registry.controls]
+    taken += [("ControlNet", name) for name in registry.networks]
     for index, (kind, name) in enumerate(names):
         if (kind, name) in taken or (kind, name) in names[:index]:
             raise MethodError(f"The {kind} '{name}' is there already.")
@@ -185,6 +246,9 @@ def _merge(registry: Registry, new: _Contribution) -> None:
     registry.checkpoints.update({checkpoint.name: checkpoint for checkpoint in new.checkpoints})
     registry.infos.update({(info.kind, info.name): info for info in new.infos})
     registry.models.update({info.name: info for info in new.models})
+    registry.preprocessors.update({each.name: each for each in new.preprocessors})
+    registry.controls.update({info.name: info for info in new.controls})
+    registry.networks.update({info.name: (checkpoint, info) for checkpoint, info in new.networks})
 
 
 def _sentence(error: BaseException) -> str:

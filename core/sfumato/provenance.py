@@ -12,8 +12,11 @@ import numpy as np
 
 from sfumato.document.compositor import fingerprint
 from sfumato.method import EditRequest, Inverter, Job, Method, Pixels
+from sfumato.params import Params
+from sfumato.preprocessor import Preprocessor
 
 if TYPE_CHECKING:
+    from sfumato.diffusion.control import ControlNet
     from sfumato.document.region import Region
     from sfumato.models.model import Model
 
@@ -61,6 +64,19 @@ def provenance(
         "patches": [fingerprint(patch) for patch in patches],
         **machine(model),
     }
+
+
+def control_provenance(
+    job: Job, networks: Sequence[ControlNet], preprocessor: tuple[Preprocessor[Any], Params] | None
+) -> dict[str, Any]:
+    """What steered a job: weights of its ControlNets, and the control images given or how one was made."""
+    if not networks:
+        return {}
+    made: dict[str, Any] = {"networks": {net.name: net.weights_hash for net in networks}}
+    if preprocessor is None:
+        given = {name: fingerprint(pixels) for name, pixels in job.control_images.items()}
+        return made | {"control_images": given}
+    return made | {"preprocessor": {"name": preprocessor[0].name, "version": preprocessor[0].version}}
 
 
 def inversion_key(

@@ -14,15 +14,17 @@ from sfumato.document.compositor import count_changed, flatten
 from sfumato.document.geometry import window
 from sfumato.document.layers import Document, Layer
 from sfumato.document.matte import snap
-from sfumato.document.region import Region, choose_region, cut, cut_mask, paste
+from sfumato.document.region import Region, choose_region, cut, cut_mask, model_size, paste
 from sfumato.document.resampling import resize
 from sfumato.errors import MethodError
 from sfumato.method import Edit, EditRequest, Job, Pixels, Progress, Recipe
 from sfumato.order import Order
+from sfumato.preprocessor import made_control
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from sfumato.diffusion.control import ControlNet
     from sfumato.models.model import Model
 
 FEATHER = 1.5
@@ -51,7 +53,7 @@ class Scene:
         return _PERFECT if error == 0 else min(-10 * log10(error), _PERFECT)
 
 
-def stage(order: Order, model: Model) -> Scene:
+def stage(order: Order, model: Model, networks: tuple[ControlNet, ...] = ()) -> Scene:
     """Cut the region around the mask, scale it to the model's size and encode it."""
     job, recipe = order.job, order.job.recipe
     region = _region(job, model)
@@ -67,7 +69,7 @@ def stage(order: Order, model: Model) -> Scene:
         pixel_mask=pixel_mask,
         latent_mask=None if pixel_mask is None else _latent_mask(pixel_mask, shape),
         control_images={
-            name: to_tensor(cut(pixels, None, region), model) for name, pixels in job.control_images.items()
+            name: to_tensor(each, model) for name, each in _controls(order, region, seen).items()
         },
         latent_shape=shape,
         source=recipe.source,
@@ -85,8 +87,23 @@ def stage(order: Order, model: Model) -> Scene:
         candidates=recipe.candidates,
         params=order.editor_params,
         timestep_offset=recipe.timestep_offset,
+        networks=networks,
     )
     return Scene(region, request, seen, None if x0 is None else to_picture(model.decode(x0)))
+
+
+def _controls(order: Order, region: Region, seen: Floats | None) -> dict[str, Floats]:
+    """The control images at the model's size: those given, else the one made of the picture."""
+    job = order.job
+    if order.preprocessor is not None and seen is not None:
+        preprocessor, params = order.preprocessor
+        made = made_control(preprocessor, np.rint(seen * 255).astype(np.uint8), params)
+        return {"control": np.divide(made, 255, dtype=np.float32)}
+    controls: dict[str, Floats] = {}
+    for name, pixels in job.control_images.items():
+        whole = Region((0, 0, pixels.shape[1], pixels.shape[0]), region.size)
+        controls[name] = cut(pixels, None, whole if job.image is None else region)
+    return controls
 
 
 def _encoded(image: Tensor, shape: tuple[int, ...], recipe: Recipe, model: Model) -> Tensor:
@@ -104,6 +121,9 @@ def _region(job: Job, model: Model) -> Region:
         native, multiple = model.info.size, model.info.multiple
         return choose_region((width, height), job.mask, native=native, multiple=multiple, near=job.near)
     size = job.recipe.size or (model.info.size, model.info.size)
+    if job.recipe.size is None and job.control_images:
+        height, width = next(iter(job.control_images.values())).shape[:2]
+        size = model_size((width, height), model.info.size, model.info.multiple)
     return Region((0, 0, *size), size)
 
 

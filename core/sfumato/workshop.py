@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from sfumato.plugins import Registry, load_plugins
 from sfumato.settings import Settings
 
 if TYPE_CHECKING:
+    from sfumato.diffusion.control import ControlNet
     from sfumato.diffusion.store import InversionStore
     from sfumato.models.model import Model
 
@@ -53,6 +54,7 @@ class Workshop:
         self._checkpoint: Checkpoint | None = None
         self._added: tuple[Additions, list[tuple[int, int]]] = Additions(), []
         self._take_off: Callable[[], None] | None = None
+        self._networks: dict[Checkpoint, ControlNet] = {}
 
     def checkpoint(self, name: str) -> Checkpoint:
         """The checkpoint of that name, downloaded since or not, or the folder or file at that path."""
@@ -76,6 +78,7 @@ class Workshop:
 
         if self._model is None or not self.has_loaded(name):
             self._model = self._checkpoint = self._take_off = None
+            self._networks = {}
             checkpoint = self.checkpoint(name)
             self._model = yield from load(
                 checkpoint,
@@ -100,6 +103,28 @@ class Workshop:
 
             self._take_off = yield from put_on(additions, model, cache_dir=self.settings.cache_dir)
             self._added = wanted
+
+    def network(self, name: str) -> Checkpoint:
+        """The ControlNet of that name, or the folder at that path."""
+        if name in self.registry.networks:
+            return self.registry.networks[name][0]
+        return from_path(Path(name).expanduser())
+
+    def load_networks(
+        self, names: Sequence[str], model: Model
+    ) -> Generator[Progress, None, tuple[ControlNet, ...]]:
+        """Return these ControlNets for the model in memory; all others make room."""
+        if not names:
+            self._networks = {}
+            return ()
+        from sfumato.models.controlnet import load_network
+
+        wanted = [self.network(name) for name in names]
+        self._networks = {each: net for each, net in self._networks.items() if each in wanted}
+        for each in wanted:
+            if each not in self._networks:
+                self._networks[each] = yield from load_network(each, model, self.settings.cache_dir)
+        return tuple(self._networks[each] for each in wanted)
 
     @property
     def model(self) -> Model | None:

@@ -96,7 +96,7 @@ class Pix2PixZero(Editor[Pix2PixZeroParams]):
                 state.latents["tgt"] = state.latents["tgt"] + (there - ahead[0].latents["src"])
                 ahead[0].latents["src"] = there
 
-        states = descend(model, request, inversion, [guide.target], before=before)
+        states = descend(model, request, inversion, [guide.target], guide.stepping, before)
         last = yield from shown(states, "tgt", grid, after)
         return Edit(latents=last.latents["tgt"], source=ahead[0].latents["src"] if ahead else None)
 

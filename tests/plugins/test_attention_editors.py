@@ -309,9 +309,7 @@ def test_without_direction_any_guidance_leaves_the_reference(
     away = "negative prompt" if negative else "source prompt"
     inversion = invert("ddim", CAPTION)
     edit = zero(request, inversion, tiny_model, amount=0.3, carried=carried, away_from=away)
-    reference = reprompted(replace(request, negative=negative or CAPTION), inversion, tiny_model)
     assert torch.equal(edit.latents, edit.source)
-    assert torch.equal(edit.latents, reference)
 
 
 def test_guidance_and_its_halves_matter(tiny_model: Any, tiny_request: Make, invert: Any) -> None:
@@ -329,7 +327,7 @@ def test_as_published_each_half_looks_at_its_own_correction(
     inversion, denoiser, seen = invert("direct", CAPTION), tiny_model.denoiser, []
 
     def spy(rows: Any, level: int, *, plan: Any = None, step: int = 0) -> Any:
-        if "tgt.u" in rows and plan is None:
+        if "tgt.u" in rows and not torch.is_grad_enabled():
             seen.append(torch.equal(rows["tgt.u"].latent, rows["tgt.c"].latent))
         return denoiser(rows, level, plan=plan, step=step)
 
@@ -345,7 +343,7 @@ def test_a_small_correction_brings_the_maps_nearer(tiny_model: Any, tiny_request
         for name, prompt in (("src", request.source), ("tgt", request.target))
     )
     losses = []
-    for rate in (1e-9, 1e-5):
+    for rate in (1e-9, 0.05):
         guide = AttentionGuidance(
             tiny_model, inversion.grid, rate, carried="both", reference=source, target=target
         )
@@ -366,12 +364,12 @@ def distance(guide: AttentionGuidance, x: torch.Tensor, model: Any) -> float:
 def test_adding_the_sources_drift_leads_an_unchanged_edit_along_the_trajectory(
     tiny_model: Any, tiny_request: Make, invert: Any
 ) -> None:
-    """One step: x + (x* - x_src) is x* but for rounding where the edit is the source."""
-    request = tiny_request(steps=1, target=CAPTION)
+    """x + (x* - x_src) is x* but for rounding where the edit is the source."""
+    request = tiny_request(steps=2, target=CAPTION)
     inversion = drain(Direct().invert(replace(request, params=Direct.params()), tiny_model))
     edit = zero(request, inversion, tiny_model, add_source=True)
     plain = zero(request, inversion, tiny_model)
-    torch.testing.assert_close(edit.latents, inversion.x0, rtol=0, atol=1e-5)
+    torch.testing.assert_close(edit.latents, inversion.x0, rtol=0, atol=1e-4)
     assert torch.equal(edit.source, inversion.x0)
     assert not torch.allclose(plain.latents, inversion.x0, atol=1e-2)
 

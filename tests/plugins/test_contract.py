@@ -17,7 +17,7 @@ from sfumato.diffusion.denoiser import Stopped
 from sfumato.diffusion.inversion import Inversion
 from sfumato.method import Ability, Edit, Editor, EditRequest, Inverter, Need, Progress
 from sfumato.params import controls, parse
-from tests.tiny import drain
+from tests.tiny import drain, tiny_control_net
 
 README = Path(__file__).parents[2] / "plugins" / "README.md"
 
@@ -67,7 +67,10 @@ def fitted(method: Any, request: EditRequest[Any], **values: Any) -> EditRequest
         Need.MASK: {"latent_mask": mask, "pixel_mask": interpolate(mask, scale_factor=2)},
         Need.INSTRUCTION: {"instruction": "a big red dog"},
         Need.CONCEPTS: {"concepts": (("dog", 1.0), ("grass", -0.5))},
-        Need.CONTROL_IMAGE: {"control_images": {"control": torch.linspace(-1, 1, 32).expand(1, 3, 32, 32)}},
+        Need.CONTROL_IMAGE: {
+            "control_images": {"control": torch.linspace(-1, 1, 32).expand(1, 3, 32, 32)},
+            "networks": (tiny_control_net(1),),
+        },
     }
     met = {name: value for need in method.needs for name, value in given.get(need, {}).items()}
     return replace(request, params=parse(method.params, values, method.title), **met)

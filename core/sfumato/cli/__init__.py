@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from sfumato.cli.answers import answering, version_text
 from sfumato.cli.attention import attention, trajectory
+from sfumato.cli.control import control
 from sfumato.cli.edits import edit, generate, invert
 from sfumato.cli.listings import methods, models
 from sfumato.cli.masks import mask
@@ -38,7 +39,7 @@ app = typer.Typer(
 )
 recipes = typer.Typer(help="Run recipes again.", rich_markup_mode=None, no_args_is_help=True)
 app.add_typer(recipes, name="recipe")
-for command in (edit, invert, generate, mask, attention, trajectory, methods, models):
+for command in (edit, invert, generate, mask, attention, trajectory, control, methods, models):
     app.command()(command)
 app.command("open", hidden=True)(open_window)
 recipes.command()(replay)

@@ -13,6 +13,7 @@ from sfumato.errors import InputError
 from sfumato.events import Broken, ModelInfo
 from sfumato.method import MethodInfo
 from sfumato.params import Control
+from sfumato.preprocessor import PreprocessorInfo
 
 _TITLES = {"editor": "Ways to edit", "inverter": "Ways to invert", "masker": "Ways to make a mask"}
 _NEEDS_INVERSION = {"required": "an inversion", "optional": "an inversion, if it likes"}
@@ -25,9 +26,10 @@ def methods(
     with answering():
         ready = compose.workshop().registry.describe()
         if name is not None:
-            found = [info for info in ready.methods if info.name == name]
+            found: list[MethodInfo | PreprocessorInfo] = [info for info in ready.methods if info.name == name]
+            found += [info for info in ready.controls if info.name == name]
             if not found:
-                known = ", ".join(sorted(info.name for info in ready.methods))
+                known = ", ".join(sorted(info.name for info in (*ready.methods, *ready.controls)))
                 raise InputError(f"There is no method '{name}'.", advice=f"There are: {known}.")
             typer.echo("\n".join(line for info in found for line in described(info)))
             return
@@ -36,6 +38,9 @@ def methods(
             for info in ready.methods:
                 if info.kind == kind:
                     typer.echo(f"  {info.name:<16}{info.title}: {info.summary}")
+        typer.echo("Ways to make a control image:")
+        for made in ready.controls:
+            typer.echo(f"  {made.name:<16}{made.title}: {made.summary}")
         _tell_broken(ready.broken)
 
 
@@ -45,18 +50,22 @@ def models() -> None:
         workshop = compose.workshop()
         for info in workshop.registry.models.values():
             typer.echo(f"{_model(info)}\n    {workshop.checkpoint(info.name).folder}")
+        for network in workshop.registry.describe().networks:
+            typer.echo(f"{network.name}: {network.title}, a ControlNet")
         _tell_broken(workshop.registry.broken)
 
 
-def described(info: MethodInfo) -> Iterator[str]:
+def described(info: MethodInfo | PreprocessorInfo) -> Iterator[str]:
     """A method in full: what it is, what it needs, every parameter."""
-    yield f"{info.name} ({info.kind}): {info.title}"
+    kind = info.kind if isinstance(info, MethodInfo) else "preprocessor"
+    yield f"{info.name} ({kind}): {info.title}"
     yield f"  {info.summary}"
-    needs = sorted(need.value for need in info.needs)
-    needs += [_NEEDS_INVERSION[info.inversion]] if info.inversion in _NEEDS_INVERSION else []
-    yield f"  Needs: {', '.join(needs) or 'nothing'}."
-    if info.paper:
-        yield f"  Paper: {info.paper}"
+    if isinstance(info, MethodInfo):
+        needs = sorted(need.value for need in info.needs)
+        needs += [_NEEDS_INVERSION[info.inversion]] if info.inversion in _NEEDS_INVERSION else []
+        yield f"  Needs: {', '.join(needs) or 'nothing'}."
+        if info.paper:
+            yield f"  Paper: {info.paper}"
     yield f"  From: {info.origin}"
     yield f"  Parameters{'' if info.controls else ': none'}"
     for control in info.controls:

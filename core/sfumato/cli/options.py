@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from sfumato.errors import InputError
 from sfumato.files.recipe import SavedRecipe, load_recipe
 from sfumato.method import Recipe
+from sfumato.models.control_folder import is_network
 from sfumato.params import explain
 from sfumato.plugins import Kind, Registry
 
@@ -26,6 +27,10 @@ Instruction = Annotated[str | None, typer.Option(help="What to do, for methods t
 Weights = Annotated[
     list[str] | None, typer.Option("--weight", metavar="WORD=X", help="Stress a target word.")
 ]
+Concepts = Annotated[
+    list[str] | None,
+    typer.Option("--concept", metavar="TEXT:STRENGTH", help="Something to add; below 0, to take away."),
+]
 Inverter = Annotated[str | None, typer.Option(help="How to invert; see `sfumato methods`.")]
 Method = Annotated[str | None, typer.Option(help="How to edit; see `sfumato methods`.")]
 Values = Annotated[
@@ -33,6 +38,12 @@ Values = Annotated[
 ]
 InverterValues = Annotated[
     list[str] | None, typer.Option("--set-inverter", metavar="NAME=VALUE", help="An inverter's parameter.")
+]
+Preprocessor = Annotated[
+    str | None, typer.Option(help="What makes the control image; see `sfumato methods`.")
+]
+PreprocessorValues = Annotated[
+    list[str] | None, typer.Option("--set-preprocessor", metavar="NAME=VALUE", help="Its parameter.")
 ]
 MaskFile = Annotated[Path | None, typer.Option("--mask", help="White may change, black must not.")]
 AutoMask = Annotated[
@@ -50,6 +61,10 @@ StepCount = Annotated[int | None, typer.Option("--steps", help="Denoising steps.
 Guidance = Annotated[float | None, typer.Option(help="How strongly the words lead.")]
 Eta = Annotated[float | None, typer.Option(help="Fresh noise per step: 0 none, 1 as much as in training.")]
 Solver = Annotated[str | None, typer.Option(help="ddim, euler_a, dpmpp_sde or lcm.")]
+Offset = Annotated[
+    int | None, typer.Option("--timestep-offset", help="1 as checkpoints expect, 0 as in published code.")
+]
+Encoding = Annotated[str | None, typer.Option(help="Encode a picture as its mean or as a sample.")]
 Seed = Annotated[int | None, typer.Option(help="Where randomness starts.")]
 Candidates = Annotated[int | None, typer.Option(help="How many results to make.")]
 Size = Annotated[str | None, typer.Option(metavar="WxH", help="Size of the picture, in pixels.")]
@@ -61,14 +76,15 @@ RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="Start from th
 
 _SAME_NAME = (
     "source", "target", "negative", "instruction", "inverter", "start", "steps", "guidance", "eta", "solver",
-    "seed", "candidates", "model",
+    "seed", "candidates", "model", "timestep_offset", "encoding", "preprocessor",
 )  # fmt: skip
-_VALUES = (
+_TUNABLE = (
     ("editor", "values", "--set"),
     ("inverter", "inverter_values", "--set-inverter"),
+    ("preprocessor", "preprocessor_values", "--set-preprocessor"),
     ("masker", "auto_mask_values", "--set-mask"),
 )
-"""Kind of method, the argument its parameters come in, and the option's name."""
+"""What has parameters: its field in the recipe, the argument that holds them, the option they come by."""
 MACHINE = ("device", "precision", "threads")
 
 
@@ -83,12 +99,14 @@ def recipe_of(given: Mapping[str, Any]) -> Recipe:
         changes["editor"] = given["method"]
     if given.get("auto_mask") is not None:
         changes["masker"] = given["auto_mask"]
-    for name, values, option in _VALUES:
+    for name, values, option in _TUNABLE:
         told = pairs(given.get(values), option)
         same = changes.get(name, base[name]) == base[name]
         changes[f"{name}_values"] = (base[f"{name}_values"] if same else {}) | told
     if given.get("weight"):
         changes["word_weights"] = pairs(given["weight"], "--weight")
+    if given.get("concept"):
+        changes["concepts"] = tuple(concept_of(text) for text in given["concept"])
     if given.get("size"):
         changes["size"] = size_of(given["size"])
     try:
@@ -112,6 +130,18 @@ def pairs(texts: Iterable[str] | None, option: str) -> dict[str, str]:
     return found
 
 
+def concept_of(text: str) -> tuple[str, float]:
+    """Read "a hat:1.5"; the strength is 1 if none is given. Raises `InputError` for one without words."""
+    words, _, strength = text.rpartition(":")
+    try:
+        found = words.strip(), float(strength)
+    except ValueError:
+        found = text.strip(), 1.0
+    if not found[0]:
+        raise InputError(f"--concept wants TEXT:STRENGTH, such as 'a hat:1', not '{text}'.")
+    return found
+
+
 def size_of(text: str) -> tuple[int, int]:
     """Read "512x384". Raises `InputError`."""
     width, _, height = text.lower().partition("x")
@@ -121,20 +151,39 @@ def size_of(text: str) -> tuple[int, int]:
 
 
 def settled(recipe: Recipe, registry: Registry) -> Recipe:
-    """Give values their types and a model's folder its whole path, so that the recipe is what a window keeps.
+    """Give values their types and folders their whole paths, so that the recipe is what a window keeps.
 
     A model's name goes before a folder that happens to be called the same.
     Raises `InputError` for a parameter a method does not have or a value it does not take.
     """
+    values = _typed(registry, "editor", recipe.editor, recipe.editor_values)
     folder = recipe.model not in registry.checkpoints and Path(recipe.model).is_dir()
     return recipe.model_copy(
         update={
             "model": str(Path(recipe.model).resolve()) if folder else recipe.model,
-            "editor_values": _typed(registry, "editor", recipe.editor, recipe.editor_values),
+            "editor_values": _whole(values, registry),
             "inverter_values": _typed(registry, "inverter", recipe.inverter, recipe.inverter_values),
             "masker_values": _typed(registry, "masker", recipe.masker, recipe.masker_values),
+            "preprocessor_values": _made_with(registry, recipe),
         }
     )
+
+
+def _whole(values: dict[str, Any], registry: Registry) -> dict[str, Any]:
+    """The values, with whole paths for the folders of ControlNets."""
+    folders = {
+        name: str(Path(value).expanduser().resolve())
+        for name, value in values.items()
+        if isinstance(value, str) and value not in registry.networks and is_network(Path(value).expanduser())
+    }
+    return values | folders
+
+
+def _made_with(registry: Registry, recipe: Recipe) -> dict[str, Any]:
+    if not recipe.preprocessor_values:
+        return {}
+    _, params = registry.preprocessor(recipe.preprocessor, recipe.preprocessor_values)
+    return params.model_dump(include=set(recipe.preprocessor_values))
 
 
 def _typed(registry: Registry, kind: Kind, name: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +11,7 @@ import typer
 from sfumato import compose
 from sfumato.cli import options as o
 from sfumato.cli.answers import FAILURE, answering, run
-from sfumato.cli.pictures import PROJECT, open_document, write_results
+from sfumato.cli.pictures import PROJECT, control_images, open_document, write_results
 from sfumato.document.compositor import count_different, fingerprint, flatten
 from sfumato.document.geometry import Rect
 from sfumato.document.layers import Document, Layer
@@ -45,6 +45,7 @@ def replay(
     ],
     picture: Annotated[Path | None, typer.Option(help="The picture it was made from.")] = None,
     mask: o.MaskFile = None,
+    control: o.Controls = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Keep the new result.")] = None,
     threads: o.Threads = None,
     device: o.Device = None,
@@ -52,6 +53,7 @@ def replay(
     """Run a recipe again, as it was run; says "identical" or how many pixels differ."""
     with answering():
         replays = _of_project(file) if file.suffix.lower() == PROJECT else [_of_file(file, picture, mask)]
+        replays = [_under_control(each, control) for each in replays]
         differ = [_run(each, {"threads": threads, "device": device}, output) for each in replays]
     raise typer.Exit(FAILURE if any(differ) else 0)
 
@@ -103,8 +105,8 @@ def _finished(each: _Replay, box: Rect, patch: Pixels) -> Pixels:
 
 def _changes(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What is not as it was the first time and may change the result."""
-    names = ("picture", "mask", "weights", "device", "precision", "threads", "batch")
-    changed = [name for name in names if name in then and then[name] != now[name]]
+    names = ("picture", "mask", "weights", "networks", "device", "precision", "threads", "batch")
+    changed = [name for name in names if name in then and then[name] != now.get(name)]
     return [f"Note: the {name} is not the one of the first run." for name in changed]
 
 
@@ -160,6 +162,20 @@ def _of_file(file: Path, picture: Path | None, mask: Path | None) -> _Replay:
         near=box_of(saved.provenance),
     )
     return _Replay(file.name, saved, job, below, expected)
+
+
+def _under_control(each: _Replay, given: list[str] | None) -> _Replay:
+    """With the control images of the first run; they do not travel with a recipe."""
+    wanted = each.saved.provenance.get("control_images")
+    if not isinstance(wanted, dict) or not wanted:
+        return each
+    images = control_images(given)
+    if not wanted.keys() <= images.keys():
+        names = ", ".join(sorted(wanted))
+        raise InputError(f"{each.title} was made with a control image ({names}): name it with --control.")
+    if any(fingerprint(images[name]) != wanted[name] for name in wanted):
+        raise InputError("This is not the control image of the first run.")
+    return replace(each, job=replace(each.job, control_images={name: images[name] for name in wanted}))
 
 
 def _mask(saved: SavedRecipe, given: Path | None, below: Document | None) -> Mask | None:

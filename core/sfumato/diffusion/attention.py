@@ -247,3 +247,8 @@ class MapStore:
         attended = self.average(row)[list(tokens)].sum(0)[None, None]
         low, high = attended.min(), attended.max()
         return (attended - low) / (high - low).clamp_min(1e-12) > threshold
+
+    def clear(self) -> None:
+        """Forget what was seen, for averages over a single step."""
+        self._sums.clear()
+        self._counts.clear()

@@ -76,7 +76,7 @@ class Seen(NamedTuple):
     """(1, L, D): cross-attention's values are made of this, its keys of `text`."""
     concat: Tensor | None = None
     """(1, C', h, w): further input channels."""
-    control: Control | None = None
+    controls: tuple[Control, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,13 +90,14 @@ class Row:
     text: Text | Sequence[Text]
     value_text: Sequence[Tensor | None] | None = None
     concat: Tensor | None = None
-    control: Control | None = None
+    controls: tuple[Control, ...] = ()
+    """What these add is summed."""
 
     def seen(self, latent: Tensor, step: int) -> Seen:
         """What the network is shown at a step."""
         text = self.text if isinstance(self.text, Text) else self.text[step]
         valued = None if self.value_text is None else self.value_text[step]
-        return Seen(latent, text.embeddings, text.pooled, valued, self.concat, self.control)
+        return Seen(latent, text.embeddings, text.pooled, valued, self.concat, self.controls)
 
 
 Listener = Callable[[Mapping[str, Seen], int], None]
@@ -212,10 +213,10 @@ class Denoiser:
         added: Mapping[str, Tensor] | None,
     ) -> dict[str, Any]:
         """What ControlNets add: each is asked once about the rows it is attached to; zeros elsewhere."""
-        controls = {each.control for each in rows.values() if each.control is not None}
+        controls = dict.fromkeys(control for each in rows.values() for control in each.controls)
         total: list[Tensor] | None = None
         for control in controls:
-            at = [k for k, each in enumerate(rows.values()) if each.control is control]
+            at = [k for k, each in enumerate(rows.values()) if control in each.controls]
             chosen = None if added is None else {name: value[at] for name, value in added.items()}
             answer = control(x[at].to(self.dtype), level, context[at], step, chosen)
             if answer is None:
@@ -225,7 +226,7 @@ class Denoiser:
             if total is None:
                 total = [part.new_zeros(len(rows), *part.shape[1:]) for part in parts]
             for whole, part in zip(total, parts, strict=True):
-                whole[at] = part
+                whole[at] += part
         if total is None:
             return {}
         return {

@@ -53,6 +53,8 @@ class AttentionGuidance:
         self.watching = Plan((Hook(sites, steps, tuple(dict.fromkeys(self._pairs.values())), self._keep),))
         """The plan to sample the reference under."""
         self.comparing = Plan((Hook(sites, steps, tuple(self._pairs), self._compare),))
+        self.stepping = Plan((Hook(sites, steps, tuple(self._pairs), lambda *_: {}),))
+        """The plan to sample the branch under: idle, but with the softmax the reference goes through."""
         self._last = ApartRow(**vars(target.rows[-1]))
         self.target = replace(target, rows=(*target.rows[:-1], self._last))
         """The branch to sample."""

@@ -241,8 +241,7 @@ def sample(
     change where the branches are before each step, the first one too. A grid that names a solver or η of its
     own, because an inversion's noise maps were made for them, has the last word.
     """
-    name, eta = grid.solver or solver_name, eta if grid.eta is None else grid.eta
-    steppers = {each.name: solver(name, model.schedule, grid, eta) for each in branches}
+    steppers = {each.name: solver(solver_name, model.schedule, grid, eta) for each in branches}
     state = StepState(start - 1, {each.name: each.latent for each in branches}, {})
     for i in range(start, grid.steps):
         level = grid.levels[i]
@@ -325,3 +324,13 @@ def shown(
         yield Progress(state.i + 1, grid.steps, "Editing", state.x0hat.get(name))
     assert state is not None, "a grid has at least one step"
     return state
+
+
+def carry(state: StepState, inversion: Inversion, source: str = "src", target: str = "tgt") -> None:
+    """Put the source back on its trajectory and move the edit by as much (Ju et al. 2023, as published).
+
+    An edit that is where the source is goes home with it, bit for bit.
+    """
+    home = inversion.at(state.i + 1)
+    state.latents[target] = home + (state.latents[target] - state.latents[source])
+    state.latents[source] = home

@@ -34,18 +34,20 @@ class Solver:
     def parts(self, x: Tensor, eps: Tensor, i: int) -> tuple[Tensor, float]:
         """(μ, σ) of a step, which goes to μ + σ z: what an inversion needs to find the z that leads home."""
         here, there = self.grid.levels[i], self.grid.levels[i + 1]
-        sigma = self.schedule.sigma(here, there, self.eta)
-        b = self.schedule.a(there)
-        given_up = sigma**2 / self.eta if self.grid.linear and sigma else sigma**2
-        mean = sqrt(b) * self.schedule.x0hat(x, eps, here) + sqrt(max(1 - b - given_up, 0.0)) * eps
+        b, sigma = self.schedule.a(there), self.schedule.sigma(here, there, self.eta)
+        mean = sqrt(b) * self.schedule.x0hat(x, eps, here) + self._direction(b, sigma) * eps
         return mean, sigma
+
+    def _direction(self, b: float, sigma: float) -> float:
+        given_up = sigma**2 / self.eta if self.grid.linear and sigma else sigma**2
+        return sqrt(max(1 - b - given_up, 0.0))
 
     def gain(self, i: int) -> float:
         """κ_i: by how much x at levels[i + 1] moves with ε; first order where a solver has more."""
         here, there = self.grid.levels[i], self.grid.levels[i + 1]
         a, b = self.schedule.a(here), self.schedule.a(there)
         sigma = self.schedule.sigma(here, there, self.eta)
-        return sqrt(max(1 - b - sigma**2, 0.0)) - sqrt(b * (1 - a) / a)
+        return self._direction(b, sigma) - sqrt(b * (1 - a) / a)
 
 
 _STEADY = 15
@@ -103,7 +105,8 @@ class Lcm(Solver):
 
 
 def solver(name: SolverName, schedule: Schedule, grid: Grid, eta: float) -> Solver:
-    """The solver of that name; `eta` matters to "ddim" only."""
+    """The solver of that name; `eta` matters to "ddim" only. A grid that names its own has the last word."""
+    name, eta = grid.solver or name, eta if grid.eta is None else grid.eta
     if name == "ddim":
         return Solver(schedule, grid, eta)
     if name == "euler_a":

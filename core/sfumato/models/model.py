@@ -91,6 +91,10 @@ class Model:
         x0: Tensor = posterior.mean if noise is None else posterior.mean + posterior.std * noise
         return x0 * self._vae.config.scaling_factor
 
+    def image_channels(self, image: Tensor) -> Tensor:
+        """(n, 3, H, W) in [-1, 1] -> (n, C, h, w): the mean, not scaled, which instruction models see."""
+        return self.encode(image) / self._vae.config.scaling_factor
+
     def decode(self, latents: Tensor) -> Tensor:
         """(n, C, h, w) -> (n, 3, H, W) in [-1, 1]; one by one, so that none depends on its neighbours."""
         scaled = (latents / self._vae.config.scaling_factor).split(1)

@@ -58,7 +58,12 @@ def make_workshop(settings: Settings, builtin: Registry, tiny_model: Any) -> Cal
     """Make a workshop; two made in one test share the folder of kept inversions, as two starts do."""
 
     def make(*methods: Any) -> TinyWorkshop:
-        registry = Registry(dict(builtin.inverters), dict(builtin.editors), infos=dict(builtin.infos))
+        registry = Registry(
+            dict(builtin.inverters),
+            dict(builtin.editors),
+            infos=dict(builtin.infos),
+            preprocessors=dict(builtin.preprocessors),
+        )
         for method in methods:
             from sfumato.plugins import describe_method
 

@@ -28,7 +28,7 @@ WITHOUT = {
     Need.TARGET_PROMPT: {"target": ""},
     Need.INSTRUCTION: {"instruction": ""},
     Need.MASK: {"has_mask": False},
-    Need.CONTROL_IMAGE: {"controls": frozenset()},
+    Need.CONTROL_IMAGE: {"controls": frozenset(), "has_image": False},
     Need.CONCEPTS: {"concepts": False},
 }
 
