@@ -12,6 +12,7 @@ from sfumato.method import Need, Recipe
 from sfumato.pairing import Facts, inversion_refusal, refusal
 from sfumato.settings import ModelDefaults
 from sfumato_desktop.bridge import Bridge
+from sfumato_desktop.control_box import ControlBox
 from sfumato_desktop.forms import Form
 from sfumato_desktop.inversion_line import InversionLine
 from sfumato_desktop.method_box import MethodBox
@@ -50,6 +51,7 @@ class EditPanel(QWidget):
         self._bridge: Bridge | None = None
         self._inversion = InversionLine()
         self._prompts = PromptEditor()
+        self.control = ControlBox()
         self._settings = SettingsBox()
         self._run_box = RunBox()
         self._no_methods = _NoMethods()
@@ -61,6 +63,7 @@ class EditPanel(QWidget):
     def set_catalogue(self, ready: Ready) -> None:
         """Offer the methods and models there are."""
         self._methods.set_catalogue(ready)
+        self.control.set_catalogue(ready.controls)
         self._no_methods.setVisible(not ready.methods)
         self._methods.setVisible(bool(ready.methods))
         self._refresh()
@@ -82,6 +85,7 @@ class EditPanel(QWidget):
                 "concepts": prompts.concepts.concepts(),
                 "word_weights": prompts.word_weights(),
                 **self._methods.part(),
+                **self.control.part(),
                 **self._settings.part(),
             }
         )
@@ -107,6 +111,7 @@ class EditPanel(QWidget):
         self._prompts.set_word_weights(recipe.word_weights)
         self._settings.set_recipe(recipe)
         self._methods.set_recipe(recipe)
+        self.control.set_recipe(recipe)
         self._refresh()
 
     def set_inversion_status(self, text: str, level: str) -> None:
@@ -116,6 +121,12 @@ class EditPanel(QWidget):
     def word_at_cursor(self) -> str:
         """The word of a prompt that was touched last; empty if there is none."""
         return self._prompts.word_at_cursor()
+
+    @property
+    def follows_control(self) -> bool:
+        """Whether the chosen method looks at a control image."""
+        editor = self._methods.method("editor")
+        return editor is not None and Need.CONTROL_IMAGE in editor.needs
 
     def model(self) -> ModelInfo | None:
         """The chosen model, if it is known."""
@@ -166,6 +177,7 @@ class EditPanel(QWidget):
             _line(),
             self._no_methods,
             self._methods,
+            self.control,
             _line(),
             self._settings,
         )
@@ -196,11 +208,11 @@ class EditPanel(QWidget):
         self._no_methods.button.clicked.connect(self.manage_plugins_requested)
         self._prompts.heat_wanted.connect(self.word_heat_requested)
         self._prompts.mask_wanted.connect(self.word_mask_requested)
-        for part in (self._prompts, self._methods, self._settings):
+        for part in (self._prompts, self._methods, self.control, self._settings):
             part.edited.connect(self._edited)
         self._methods.models_wanted.connect(self.manage_models_requested)
         self._methods.model_chosen.connect(self._follow_model)
-        for rebuilt in (self._methods.rebuilt, self._prompts.reshaped):
+        for rebuilt in (self._methods.rebuilt, self._prompts.reshaped, self.control.rebuilt):
             rebuilt.connect(lambda: follow_layout(self))
         follow_layout(self)
 
@@ -223,6 +235,7 @@ class EditPanel(QWidget):
         return Facts(
             has_image=self._has_image,
             has_mask=self._has_mask,
+            controls=frozenset({"control"} if self.control.layer else ()),
             source=prompts.source.text(),
             target=prompts.target.text(),
             instruction=prompts.instruction.text(),
@@ -234,6 +247,7 @@ class EditPanel(QWidget):
         """Let everything that depends on the recipe and the facts follow."""
         facts, editor = self.facts(), self._methods.method("editor")
         inverts = editor is not None and editor.inversion != "none"
+        self.control.setVisible(self.follows_control)
         self._prompts.show_for(editor, self._methods.method("inverter") if inverts else None)
         self._methods.set_facts(facts)
         self._inversion.setVisible(editor is None or editor.inversion != "none")

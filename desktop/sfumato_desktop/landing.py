@@ -15,7 +15,7 @@ from sfumato.method import Job, Mask, Pixels, Recipe
 from sfumato.prompts import Word, compare, words
 from sfumato_desktop.session import Session
 
-Task = Literal["edit", "invert", "mask"]
+Task = Literal["edit", "invert", "mask", "control"]
 
 
 @dataclass(eq=False)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Mapping
 
+import numpy as np
 from PySide6.QtCore import QObject, Signal
 
 from sfumato.document.commands import SetMask
@@ -11,7 +13,7 @@ from sfumato.document.geometry import Rect, shift
 from sfumato.document.layers import Document, Layer
 from sfumato.errors import SfumatoError
 from sfumato.events import Advanced, Outcome
-from sfumato.method import Job, Recipe
+from sfumato.method import Job, Pixels, Recipe
 from sfumato.provenance import box_of
 from sfumato_desktop.jobs import Jobs
 from sfumato_desktop.landing import Run, Task, job_of, landing, layer_of, sentence
@@ -38,6 +40,8 @@ class Runs(QObject):
     """What a run of the open picture looked at has been recorded."""
     masked = Signal()
     """A mask was found, and is the document's now."""
+    control_made = Signal(np.ndarray)
+    """The control image that was asked for, RGBA."""
     landed = Signal(str)
     """The id of the layer that now holds the result."""
 
@@ -49,6 +53,8 @@ class Runs(QObject):
         self._box: Rect | None = None
         self.record = False
         """Have edits say where each word looked."""
+        self.control_images: Callable[[], Mapping[str, Pixels]] = dict
+        """What edits follow that was not made of the photo."""
         jobs.advanced.connect(self._on_advanced)
         jobs.finished.connect(self._on_finished)
         jobs.failed.connect(self._on_failed)
@@ -79,6 +85,10 @@ class Runs(QObject):
         """Invert to see where each word looks: `recorded`."""
         self._submit(recipe, "invert", None, record=True)
 
+    def make_control(self, recipe: Recipe) -> None:
+        """Have the recipe's preprocessor make a control image of the picture: `control_made`."""
+        self._submit(recipe, "control", None)
+
     def find_mask(self, recipe: Recipe, title: str) -> None:
         """Have the recipe's masker make the document's mask."""
         self._submit(recipe, "mask", None, title=title)
@@ -106,6 +116,8 @@ class Runs(QObject):
         earlier = earlier_try(document, recipe) if document is not None and layer is None else None
         job = job_of(document, recipe, task, layer, below=layer or earlier)
         job = dataclasses.replace(job, near=near, record=record or (self.record and task == "edit"))
+        if task == "edit" and layer is None and document is not None:
+            job = dataclasses.replace(job, control_images=self.control_images())
         replaces, instead_of = (each.id if each else None for each in (layer, earlier))
         self._runs[job.id] = Run(job, self._open, replaces, instead_of, title=title)
         self._start(job)
@@ -139,11 +151,13 @@ class Runs(QObject):
         if run.session is not self._open:
             self._end("The picture was closed, so its result was dropped.")
             return
-        if not run.from_words:
+        if not run.from_words and run.job.task != "control":
             self._box = outcome.box
         self.finished.emit(outcome)
         if run.job.task == "edit" and outcome.patches:
             self._land(run, outcome)
+        if run.job.task == "control" and outcome.patches:
+            self.control_made.emit(outcome.patches[0])
         if run.job.task == "mask" and outcome.mask is not None and run.session is not None:
             run.session.run(SetMask(outcome.mask, run.title))
             self.masked.emit()

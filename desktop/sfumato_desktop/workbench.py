@@ -20,6 +20,7 @@ from sfumato_desktop.running import Runs
 from sfumato_desktop.seeing import Seeing
 from sfumato_desktop.session import Session
 from sfumato_desktop.status import inversion_sentence
+from sfumato_desktop.steering import Steering
 
 if TYPE_CHECKING:
     from sfumato_desktop.window import MainWindow
@@ -45,6 +46,7 @@ class Workbench(QObject):
         self.runs = Runs(window.jobs, self)
         self.making = Making(window, self.runs)
         self.seeing = Seeing(window, self.runs)
+        self.steering = Steering(window, self.runs)
         self.readout = Readout(self)
         self._connect_parts()
         self._connect_runs()
@@ -56,6 +58,7 @@ class Workbench(QObject):
         self.filing.opened.connect(self.replace_session)
         self.filing.written.connect(self._status.say)
         self.seeing.said.connect(self._status.say)
+        self.steering.said.connect(self._status.say)
         window.start.open_path.connect(self.filing.open)
         window.start.open_sample.connect(self.filing.open_sample)
         self._canvas.view_changed.connect(self._show_zoom)
@@ -147,7 +150,7 @@ class Workbench(QObject):
 
     def _show_session(self, session: Session | None) -> None:
         previous, self.session = self.session, session
-        for part in (self._canvas, self._layers, self.readout, self.runs, self.seeing):
+        for part in (self._canvas, self._layers, self.readout, self.runs, self.seeing, self.steering):
             part.show_session(session)
         document = session.document if session is not None else None
         self._status.show_document(document)
