@@ -157,17 +157,3 @@ def invert_ddim(
     if adjust is None:
         return (yield from climbed(model, x0, grid, predict))
     return (yield from climbed(model, x0, grid, lambda x, i: adjust(predict(x, i))))
-
-
-def reconstruct(
-    model: Model, start: Tensor, text: Text, grid: Grid, *, w: float = 1.0
-) -> Generator[Progress, None, Tensor]:
-    """Sample back at the inversion's own guidance: what it really gives. Returns (1, C, h, w)."""
-    x, predict = start, predictor(model, text, grid, w=w)
-    for i in range(grid.steps):
-        here, there = grid.levels[i], grid.levels[i + 1]
-        eps = predict(x, i)
-        preview = model.schedule.x0hat(x, eps, here)
-        x = model.schedule.move(x, eps, here, there)
-        yield Progress(i + 1, grid.steps, "Checking the inversion", preview)
-    return x

@@ -287,6 +287,7 @@ def _needed(branches: Sequence[Branch], state: StepState, i: int, plan: Plan | N
     return {row.name: row.seen(each.seen(state.latents[each.name], i), i) for _, row, each in wanted}
 
 
+<<<<<<< HEAD
 def descend(
     model: Model,
     request: EditRequest,
@@ -309,6 +310,20 @@ def descend(
         keep=kept_outside(model, request, grid, inversion.trajectory),
         before=before,
     )
+=======
+def replayed(model: Model, request: EditRequest, inversion: Inversion) -> Generator[Progress, None, Tensor]:
+    """What an inversion brings back by itself, at the guidance it was made for: (1, C, h, w).
+
+    Rows are counted; a pinned inversion needs none.
+    """
+    as_made = replace(request, guidance=inversion.guidance, start=0.0)
+    source = inverted_branch(model, as_made, inversion, SOURCE, inversion.prompt)
+    if inversion.pin:
+        source = replace(source, pin=inversion.trajectory)
+    states = sample(model, [source], inversion.grid, noise_maps=inversion.noise)
+    last = yield from shown(states, SOURCE, inversion.grid, stage="Checking the inversion")
+    return last.latents[SOURCE]
+>>>>>>> db6468c (Add null-text, negative-prompt, edit-friendly, StyleDiffusion (light) and fixed-point inversion)
 
 
 def shown(
@@ -316,12 +331,14 @@ def shown(
     name: str,
     grid: Grid,
     change: Callable[[StepState], None] | None = None,
+    *,
+    stage: str = "Editing",
 ) -> Generator[Progress, None, StepState]:
     """Walk `states`, let `change` adjust each, report x̂_0 of branch `name`; return the last state."""
     state = None
     for state in states:
         if change is not None:
             change(state)
-        yield Progress(state.i + 1, grid.steps, "Editing", state.x0hat.get(name))
+        yield Progress(state.i + 1, grid.steps, stage, state.x0hat.get(name))
     assert state is not None, "a grid has at least one step"
     return state
