@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sfumato.diffusion.denoiser import Row
 from sfumato.diffusion.inversion import Inversion, invert_ddim
-from sfumato.diffusion.optimise import Descent, Found, in_full_precision
+from sfumato.diffusion.optimise import Descent, Found, in_full_precision, is_large
 from sfumato.hookspecs import hookimpl
 from sfumato.method import Ability, EditRequest, Inverter, Need, Progress
 from sfumato.models.model import Model
@@ -28,8 +28,11 @@ class NullTextParams(Params):
     """The published code keeps the last attempt, which may be worse than the first."""
     single_branch: Annotated[bool, Field(), Hint("For the source alone", advanced=True)] = False
     """Use what was found for the source only and the plain negative prompt for the edit."""
-    save_memory: Annotated[bool, Field(), Hint("Save memory", advanced=True)] = True
-    """Compute what the gradient needs twice instead of keeping it; same result, a third slower."""
+    save_memory: Annotated[
+        Literal["large models", "always", "never"], Field(), Hint("Save memory with", advanced=True)
+    ] = "large models"
+    """Compute what the gradient needs twice instead of keeping it: the same result, a third slower. Large
+    models (Stable Diffusion) would want more than 16 GB otherwise."""
 
 
 class NullText(Inverter[NullTextParams]):
@@ -96,7 +99,7 @@ def _fitted(
         enough=1e-5 + 2e-5 * i,
         at=(i, grid.steps, p.inner_steps),
         keep_last=p.keep == "last",
-        save_memory=p.save_memory,
+        save_memory=p.save_memory == "always" or (p.save_memory == "large models" and is_large(model)),
     )
     return (yield from descent.run(model, (null,), objective))
 

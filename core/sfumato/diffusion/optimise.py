@@ -41,6 +41,11 @@ def checkpointed(model: Model) -> Iterator[None]:
         unet.disable_gradient_checkpointing()
 
 
+def is_large(model: Model) -> bool:
+    """Whether keeping all activations of one row takes gigabytes: from some 200 million weights on."""
+    return sum(each.numel() for each in model.unet.parameters()) > 2e8
+
+
 @contextmanager
 def in_full_precision(model: Model) -> Iterator[None]:
     """Let the network run in float32 meanwhile, whatever it was loaded in: gradients vanish in less.
