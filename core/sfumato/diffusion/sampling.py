@@ -112,13 +112,14 @@ def inverted_branch(
     """A branch that starts from an inversion, with all the inversion brings for it.
 
     That is per-step unconditional text, values and proximal guidance; and for the branch called "src" the
-    guidance its noise maps were made for, and how far it is drawn to the trajectory if it is pinned.
+    guidance its noise maps were made for, or how far it is drawn to the trajectory where it is pinned.
     """
     source = name == SOURCE
     latent = inversion.at(skipped(request.start, inversion.grid))
     noise = fresh_noise(request.seed, latent.shape, latent.device)
     uncond = unconditional(model, request, inversion if source or not inversion.single_branch else None)
-    w = inversion.guidance if source and inversion.noise is not None else request.guidance
+    own = source and inversion.noise is not None and not inversion.pin
+    w = inversion.guidance if own else request.guidance
     made = branch(name, latent, (uncond, model.text(prompt)), w, noise)
     if inversion.value_context is not None:
         made = _valued(made, inversion.value_context, 1.0 if source else inversion.value_share)
