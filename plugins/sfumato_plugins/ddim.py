@@ -8,13 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-<<<<<<< HEAD
-from sfumato.diffusion.inversion import Inversion, invert_ddim, reconstruct
-from sfumato.diffusion.regularise import Regulariser
-=======
 from sfumato.diffusion.inversion import Inversion, invert_ddim
+from sfumato.diffusion.regularise import Regulariser
 from sfumato.diffusion.sampling import replayed
->>>>>>> db6468c (Add null-text, negative-prompt, edit-friendly, StyleDiffusion (light) and fixed-point inversion)
 from sfumato.hookspecs import hookimpl
 from sfumato.method import Ability, EditRequest, Inverter, Need, Progress
 from sfumato.models.model import Model
@@ -23,15 +19,12 @@ from sfumato.params import Hint, Params
 
 class DdimParams(Params):
     measure: Annotated[bool, Field(), Hint("Measure the reconstruction", advanced=True)] = True
-<<<<<<< HEAD
-    """Sample back once at guidance 1, to show how faithful the inversion is."""
+    """Sample back once at the inversion's guidance, to show how faithful it is."""
     decorrelate: Annotated[float, Field(ge=0, le=100), Hint("Decorrelate the noise", advanced=True)] = 0.0
     """Make the noise the picture dissolves into less like the picture, which edits more easily. Published for
     Pix2Pix-Zero: 20; 0 leaves it as it is."""
     normalise: Annotated[float, Field(ge=0, le=100), Hint("Keep noise normal", advanced=True)] = 0.0
     """Hold that noise to mean 0 and variance 1. Published for Pix2Pix-Zero: 20; 0 leaves it as it is."""
-=======
-    """Sample back once at the inversion's guidance, to show how faithful it is."""
     w_inv: Annotated[float, Field(ge=0, le=15), Hint("Guidance while inverting", advanced=True)] = 1.0
     """1 follows the source prompt alone and 0 no prompt; any other is less faithful, at twice the cost."""
     correction: Annotated[
@@ -42,17 +35,13 @@ class DdimParams(Params):
         int, Field(ge=1, le=1000), Hint("Take it back every", unit="steps", advanced=True)
     ] = 1
     """How often the drift is taken back."""
->>>>>>> db6468c (Add null-text, negative-prompt, edit-friendly, StyleDiffusion (light) and fixed-point inversion)
 
 
 class Ddim(Inverter[DdimParams]):
     """x*_t = D(x*_prev, ε_θ(x*_prev, t, c); prev→t) at guidance 1 (Song et al. 2021, section 4.3).
 
-<<<<<<< HEAD
-    The noise may be regularised on the way (Parmar et al. 2023, section 3.2).
-=======
-    The advanced controls are the ablations of direct inversion (Ju et al. 2023, section 5.3).
->>>>>>> db6468c (Add null-text, negative-prompt, edit-friendly, StyleDiffusion (light) and fixed-point inversion)
+    The noise may be regularised on the way (Parmar et al. 2023, section 3.2). The other advanced controls are
+    the ablations of direct inversion (Ju et al. 2023, section 5.3).
     """
 
     name = "ddim"
@@ -66,16 +55,9 @@ class Ddim(Inverter[DdimParams]):
     def invert(self, request: EditRequest[DdimParams], model: Model) -> Generator[Progress, None, Inversion]:
         x0, p, grid = request.x0, request.params, model.grid(request)
         assert x0 is not None
-<<<<<<< HEAD
-        grid, p = model.grid(request), request.params
+        text = model.text(request.source)
         adjust = Regulariser(ac=p.decorrelate, kl=p.normalise) if p.decorrelate or p.normalise else None
-        trajectory = yield from invert_ddim(model, x0, text, grid, adjust=adjust)
-        back = None
-        if p.measure:
-            back = yield from reconstruct(model, trajectory[:1], text, grid)
-        return Inversion(x0=x0, grid=grid, prompt=request.source, trajectory=trajectory, reconstruction=back)
-=======
-        trajectory = yield from invert_ddim(model, x0, model.text(request.source), grid, w=p.w_inv)
+        trajectory = yield from invert_ddim(model, x0, text, grid, w=p.w_inv, adjust=adjust)
         pulls = (p.correction if i % p.correct_every == 0 else 0.0 for i in range(grid.steps))
         inversion = Inversion(
             x0=x0,
@@ -89,7 +71,6 @@ class Ddim(Inverter[DdimParams]):
         if not p.measure:
             return inversion
         return replace(inversion, reconstruction=(yield from replayed(model, request, inversion)))
->>>>>>> db6468c (Add null-text, negative-prompt, edit-friendly, StyleDiffusion (light) and fixed-point inversion)
 
 
 @hookimpl

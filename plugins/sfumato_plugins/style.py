@@ -54,17 +54,19 @@ class Style(Inverter[StyleParams]):
         assert x0 is not None
         with in_full_precision(model):
             trajectory = yield from invert_ddim(model, x0, model.text(request.source), grid)
-            x, scale_shift, values = trajectory[:1], (torch.ones_like(c), torch.zeros_like(c)), []
+            x, scale_shift, passed = trajectory[:1], (torch.ones_like(c), torch.zeros_like(c)), []
             for i in range(grid.steps):
                 found = yield from _fitted(model, request, (x, trajectory[i + 1 : i + 2]), scale_shift, i)
                 scale_shift, x = found.values, found.latent
-                values.append(_restyled(c, scale_shift))
+                passed.append(scale_shift)
+        scales, shifts = zip(*passed, strict=True)
         return Inversion(
             x0=x0,
             grid=grid,
             prompt=request.source,
             trajectory=trajectory,
-            value_context=torch.cat(values),
+            value_scale=torch.cat(scales),
+            value_shift=torch.cat(shifts),
             value_share=request.params.value_steps,
             guidance=request.guidance,
             reconstruction=x,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sfumato.models.model import Model
 
 
-_TENSORS = ("x0", "trajectory", "context", "pooled", "value_context", "noise", "reconstruction")
+_TENSORS = ("x0", "trajectory", "context", "pooled", "value_scale", "value_shift", "noise", "reconstruction")
 _VALUES = ("pin", "pull", "single_branch", "value_share", "guidance")
 _MAPS = "maps "
 """How the names of recorded attention maps begin in a file."""
@@ -51,10 +51,13 @@ class Inversion:
     """Only the source's branch is led away from `context`, the others from the negative prompt."""
     pooled: Tensor | None = None
     """(1, D') pooled text that goes with `context`, for models with a second text encoder."""
-    value_context: Tensor | None = None
-    """(S, L, D): what the source's cross-attention makes its values of (StyleDiffusion)."""
+    value_scale: Tensor | None = None
+    """(S, L, D) γ_t: a branch's cross-attention makes its values of γ ⊙ c + β of its own text c
+    (StyleDiffusion)."""
+    value_shift: Tensor | None = None
+    """(S, L, D) β_t"""
     value_share: float = 1.0
-    """Other branches take their values from it for this share of the steps, from the noisiest on."""
+    """Other branches than the source's do so for this share of the steps, from the noisiest on."""
     noise: Tensor | None = None
     """(S, C, h, w) noise maps z_t (edit-friendly DDPM)."""
     guidance: float = 1.0

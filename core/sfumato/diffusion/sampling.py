@@ -121,18 +121,19 @@ def inverted_branch(
     own = source and inversion.noise is not None and not inversion.pin
     w = inversion.guidance if own else request.guidance
     made = branch(name, latent, (uncond, model.text(prompt)), w, noise)
-    if inversion.value_context is not None:
-        made = _valued(made, inversion.value_context, 1.0 if source else inversion.value_share)
+    made = _valued(made, inversion, 1.0 if source else inversion.value_share)
     if inversion.proximal is not None:
         made = _proximal(made, Row(f"{name}.u", uncond), w, (inversion, model.schedule))
     return replace(made, pull=inversion.pull) if source else made
 
 
-def _valued(each: Branch, value_context: Tensor, share: float) -> Branch:
-    """Cross-attention of the conditional row makes its values of (S, L, D) for a share of the steps."""
-    until = int(share * len(value_context))
-    values = [value[None] if i < until else None for i, value in enumerate(value_context)]
-    *others, cond = each.rows
+def _valued(each: Branch, inversion: Inversion, share: float) -> Branch:
+    """The branch whose conditional row makes its values of γ_t ⊙ c + β_t for a share of the steps."""
+    scale, shift, (*others, cond) = inversion.value_scale, inversion.value_shift, each.rows
+    if scale is None or shift is None or not isinstance(cond.text, Text):
+        return each
+    c, until = cond.text.embeddings, int(share * inversion.grid.steps)
+    values = [scale[i : i + 1] * c + shift[i : i + 1] if i < until else None for i in range(len(scale))]
     return replace(each, rows=(*others, replace(cond, value_text=values)))
 
 
@@ -288,7 +289,6 @@ def _needed(branches: Sequence[Branch], state: StepState, i: int, plan: Plan | N
     return {row.name: row.seen(each.seen(state.latents[each.name], i), i) for _, row, each in wanted}
 
 
-<<<<<<< HEAD
 def descend(
     model: Model,
     request: EditRequest,
@@ -311,7 +311,8 @@ def descend(
         keep=kept_outside(model, request, grid, inversion.trajectory),
         before=before,
     )
-=======
+
+
 def replayed(model: Model, request: EditRequest, inversion: Inversion) -> Generator[Progress, None, Tensor]:
     """What an inversion brings back by itself, at the guidance it was made for: (1, C, h, w).
 
@@ -324,7 +325,6 @@ def replayed(model: Model, request: EditRequest, inversion: Inversion) -> Genera
     states = sample(model, [source], inversion.grid, noise_maps=inversion.noise)
     last = yield from shown(states, SOURCE, inversion.grid, stage="Checking the inversion")
     return last.latents[SOURCE]
->>>>>>> db6468c (Add null-text, negative-prompt, edit-friendly, StyleDiffusion (light) and fixed-point inversion)
 
 
 def shown(
