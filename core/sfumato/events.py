@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sfumato.errors import SfumatoError
 from sfumato.method import Ability, Mask, MethodInfo, Pixels
 from sfumato.models.catalogue import Checkpoint
@@ -99,6 +102,8 @@ class InversionReport:
     vae_psnr: float
     reused: bool
     steps: int
+    error_map: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    """(H, W) in [0, 1], at the model's size: how far what the inversion brings back is from the picture."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,12 +12,12 @@ from sfumato.controlling import control_outcome
 from sfumato.errors import MethodError
 from sfumato.events import Cost, InversionReport, Outcome
 from sfumato.masking import find_mask
-from sfumato.method import Edit, EditRequest, Job, Pixels, Progress
+from sfumato.method import Edit, EditRequest, Job, Pixels, Progress, Recipe
 from sfumato.models.catalogue import Additions
 from sfumato.order import Order, check
 from sfumato.pace import Advance, Phase
 from sfumato.provenance import control_provenance, inversion_key, provenance
-from sfumato.scene import Scene, count_outside, develop, stage, to_picture
+from sfumato.scene import Floats, Scene, count_outside, develop, stage, to_picture
 from sfumato.workshop import Workshop
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def perform(job: Job, workshop: Workshop) -> Generator[Advance, None, Outcome]:
         rows={phase: cost.rows for phase, cost in meter.costs.items()},
         provenance=provenance(order.job, model, scene.region, order.methods, patches)
         | control_provenance(order.job, networks, order.preprocessor),
-        notes=_notes(order, edit),
+        notes=_notes(order, edit, inversion),
         seconds=time.perf_counter() - began,
         extras={} if edit is None or edit.mask is None else {"mask": edit.mask[0, 0].float().cpu().numpy()},
         costs=meter.costs,
@@ -187,18 +187,23 @@ def _invert(
         if seen is not None:
             inversion = replace(inversion, maps=seen.source_maps())
         workshop.store.put(key, inversion)
+    if order.inverts_only and inversion.reconstruction is None and inversion.trajectory is not None:
+        inversion = yield from _measured(request, inversion, model, plan)
+        workshop.store.put(key, inversion)
     if "trajectory" in order.editor.uses and inversion.trajectory is None and order.edits:
         raise MethodError(
             f"{inverter.title} keeps no trajectory, which {order.editor.title} starts from.",
             advice="Choose another way to invert.",
         )
     assert scene.round_trip is not None
+    back = _brought_back(scene, inversion, model)
     report = InversionReport(
         inverter=inverter.name,
-        psnr=_psnr(scene, inversion, model),
+        psnr=None if back is None else scene.psnr(back),
         vae_psnr=scene.psnr(scene.round_trip),
         reused=reused,
         steps=inversion.grid.steps,
+        error_map=None if back is None else scene.error_map(back),
     )
     return inversion, report
 
@@ -231,15 +236,23 @@ def inverter_request(order: Order, scene: Scene) -> EditRequest[Any]:
     )
 
 
-def _psnr(scene: Scene, inversion: Inversion, model: Model) -> float | None:
-    """Of what the inversion brings back by itself, in dB; None if nobody measured it."""
+def _measured(
+    request: EditRequest[Any], inversion: Inversion, model: Model, plan: Plan
+) -> Generator[Advance, None, Inversion]:
+    """Whoever only inverts wants to know how good it is, also where the inverter did not look."""
+    from sfumato.diffusion.sampling import replayed
+
+    back = yield from _through(replayed(model, request, inversion), plan)
+    return replace(inversion, reconstruction=back)
+
+
+def _brought_back(scene: Scene, inversion: Inversion, model: Model) -> Floats | None:
+    """(H, W, 3): the picture the inversion gives by itself; None if nobody measured it."""
     back = inversion.reconstruction
     if back is None:
         return None
     exact = back.shape == inversion.x0.shape and bool((back == inversion.x0).all())
-    return scene.psnr(
-        scene.round_trip if exact and scene.round_trip is not None else to_picture(model.decode(back))
-    )
+    return scene.round_trip if exact and scene.round_trip is not None else to_picture(model.decode(back))
 
 
 def _changed_outside(job: Job, scene: Scene, patches: Sequence[Pixels]) -> int:
@@ -249,9 +262,12 @@ def _changed_outside(job: Job, scene: Scene, patches: Sequence[Pixels]) -> int:
     return changed
 
 
-def _notes(order: Order, edit: Edit | None) -> tuple[str, ...]:
+def _notes(order: Order, edit: Edit | None, inversion: Inversion | None) -> tuple[str, ...]:
     if edit is None:
         return ()
+    own = None if inversion is None else inversion.grid.eta
+    if own is not None and order.job.recipe.eta not in (Recipe().eta, own):
+        return (f"Edits of this inversion run at eta {own:g}, which its noise was made for.", *edit.notes)
     if order.inverter is not None and order.facts.asks_for_nothing:
         return ("Both prompts say the same, so this is a reconstruction of your picture.", *edit.notes)
     return edit.notes

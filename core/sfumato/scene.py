@@ -52,6 +52,11 @@ class Scene:
         error = float(np.mean((picture.astype(np.float64) - self.seen) ** 2))
         return _PERFECT if error == 0 else min(-10 * log10(error), _PERFECT)
 
+    def error_map(self, picture: Floats) -> Floats:
+        """(H, W) in [0, 1]: the mean absolute difference of a picture from what the model sees."""
+        assert self.seen is not None
+        return np.abs(picture - self.seen).mean(-1, dtype=np.float32)
+
 
 def stage(order: Order, model: Model, networks: tuple[ControlNet, ...] = ()) -> Scene:
     """Cut the region around the mask, scale it to the model's size and encode it."""

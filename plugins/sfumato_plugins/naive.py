@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 import torch
 from pydantic import Field
 
-from sfumato.diffusion.inversion import Inversion, reconstruct
-from sfumato.diffusion.sampling import fresh_noise
+from sfumato.diffusion.inversion import Inversion
+from sfumato.diffusion.sampling import fresh_noise, replayed
 from sfumato.hookspecs import hookimpl
 from sfumato.method import EditRequest, Inverter, Progress
 from sfumato.models.model import Model
@@ -40,10 +41,10 @@ class Naive(Inverter[NaiveParams]):
             eps = fresh_noise(request.seed, x0.shape, x0.device)()
         levels = [model.schedule.noised(x0, eps, level) for level in grid.levels[:-1]]
         trajectory = torch.cat([*levels, x0])
-        back = None
-        if request.params.measure:
-            back = yield from reconstruct(model, trajectory[:1], model.text(request.source), grid)
-        return Inversion(x0=x0, grid=grid, prompt=request.source, trajectory=trajectory, reconstruction=back)
+        inversion = Inversion(x0=x0, grid=grid, prompt=request.source, trajectory=trajectory)
+        if not request.params.measure:
+            return inversion
+        return replace(inversion, reconstruction=(yield from replayed(model, request, inversion)))
 
 
 @hookimpl

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from sfumato.diffusion.attention import MapStore, Plan, map_sites
+from sfumato.diffusion.attention import Hook, MapStore, Plan, map_sites, self_sites
 from sfumato.diffusion.blending import LocalBlend
 from sfumato.diffusion.inversion import Inversion
 from sfumato.diffusion.prompt_control import ROWS, Windows, cross_edit, prompt_hooks
@@ -52,6 +52,14 @@ class P2PParams(Params):
         int, Field(ge=1, le=128), Hint("Shapes up to", unit="tokens a side", advanced=True)
     ] = 32
     """Largest attention map whose structure is taken from the source."""
+    count_from: Annotated[
+        Literal["first step that runs", "noisiest step"], Field(), Hint("Count steps from", advanced=True)
+    ] = "first step that runs"
+    """Where the shares of steps begin if an edit starts later: published as the first step that runs."""
+    self_uncond: Annotated[
+        float, Field(ge=0, le=1), Hint("Shapes without words", unit="share of steps", advanced=True)
+    ] = 0.0
+    """For how long the structure is kept in the half that sees no words as well (StyleDiffusion's P2Plus)."""
     official_suffix: Annotated[bool, Field(), Hint("Published word alignment", advanced=True)] = False
     """Align words behind a changed word as the published code does, even where that is off by a token."""
 
@@ -82,7 +90,8 @@ class PromptToPrompt(Editor[P2PParams]):
         control = AttentionControl(request, model, grid)
         branches = [inverted_branch(model, request, inversion, "tgt", request.target)]
         if control.plan.wanted:
-            as_inverted = request.params.maps_from == "inversion pass"
+            # An inversion with noise maps saw, at each step, the very latent its source row passes again.
+            as_inverted = request.params.maps_from == "inversion pass" and inversion.noise is None
             source = inverted_branch(model, request, inversion, "src", request.source)
             pin = inversion.trajectory if inversion.pin or as_inverted else None
             branches.insert(0, replace(source, pin=pin, as_inverted=as_inverted))
@@ -117,8 +126,9 @@ class AttentionControl:
         p = request.params
         self.source, self.target = model.text(request.source), model.text(request.target)
         first, steps = skipped(request.start, grid), grid.steps
-        cross = range(first, min(first + int(p.cross_steps * (steps + 1)), steps))
-        structure = range(first, min(first + int(p.self_steps * steps), steps))
+        zero = first if p.count_from == "first step that runs" else 0
+        cross = range(first, min(zero + int(p.cross_steps * (steps + 1)), steps))
+        structure = range(first, min(zero + int(p.self_steps * steps), steps))
         act = cross_edit(
             self.source,
             self.target,
@@ -131,7 +141,10 @@ class AttentionControl:
         self.blend = self._local_blend(p, request, model, range(first, steps))
         if self.blend is not None:
             hooks = (self.blend.maps.hook(range(first, steps), ROWS), *hooks)
-        self.plan = Plan(hooks)
+        plus = range(first, min(zero + int(p.self_uncond * steps), steps))
+        selves = frozenset(self_sites(model.sites, request.latent_shape, p.self_limit**2))
+        without = Hook(selves, plus, ("src.u", "tgt.u"), lambda A, *_: {"tgt.u": A["src.u"]})
+        self.plan = Plan((*hooks, without))
         idle = bool(set(request.word_weights.values()) - {1.0}) and not cross
         self.notes = ("Word weights act while the layout is kept; that is 0 steps now.",) if idle else ()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from sfumato import compose
 from sfumato.cli import options as o
 from sfumato.cli.answers import answering, run
-from sfumato.cli.pictures import control_images, open_document, refuse_output, write_results
+from sfumato.cli.pictures import control_images, open_document, refuse_output, write_error_map, write_results
 from sfumato.document.compositor import flatten
 from sfumato.document.layers import Document
 from sfumato.events import Outcome
@@ -86,13 +87,19 @@ def invert(
     precision: o.Precision = None,
     threads: o.Threads = None,
     recipe: o.RecipeFile = None,
+    error_map: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Show as a picture where the inversion is off.")
+    ] = None,
 ) -> None:
     """Invert a picture, say how faithful that is, and keep it: edits of it then start at once."""
     with answering():
+        if error_map is not None:
+            refuse_output(error_map)
         asked, document = o.recipe_of(ctx.params), open_document(picture)
         workshop = workshop_of(ctx.params)
         job = job_of(o.settled(asked, workshop.registry), document, ctx.params, task="invert")
-        _tell(run(job, workshop), [])
+        outcome = run(job, workshop)
+        _tell(outcome, [] if error_map is None else [write_error_map(outcome, error_map)])
 
 
 def generate(

@@ -6,11 +6,14 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
 from sfumato.document.compositor import fingerprint, flatten
 from sfumato.document.geometry import window
 from sfumato.document.layers import Document, EditInfo, Layer
-from sfumato.errors import InputError, StorageError
+from sfumato.errors import InputError, MethodError, StorageError
 from sfumato.events import Outcome
+from sfumato.files.heat import heat
 from sfumato.files.images import FORMAT_OF, export_image, open_image
 from sfumato.files.openraster import open_project, save_project
 from sfumato.method import Job, Pixels
@@ -78,3 +81,20 @@ def write_results(document: Document | None, job: Job, outcome: Outcome, path: P
         save_project(result, place) if project else export_image(result, place)
         written.append(place)
     return written
+
+
+def write_error_map(outcome: Outcome, path: Path) -> Path:
+    """Write where the reconstruction differs from the picture: dark is the same, bright the most different.
+
+    Raises `MethodError` if nothing was measured, `StorageError` if it cannot be kept.
+    """
+    errors = None if outcome.inversion is None else outcome.inversion.error_map
+    if errors is None:
+        raise MethodError("This inversion brings nothing back by itself, so there is no error to show.")
+    colours = heat(errors)
+    opaque = np.full((*colours.shape[:2], 1), 255, np.uint8)
+    height, width = errors.shape
+    pixels = np.concatenate([colours, opaque], axis=-1)
+    result = Document(width, height, [Layer("error", pixels)])
+    save_project(result, path) if path.suffix.lower() == PROJECT else export_image(result, path)
+    return path

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sfumato.models.model import Model
 
 
-_TENSORS = ("x0", "trajectory", "context", "pooled", "value_context", "noise", "reconstruction")
+_TENSORS = ("x0", "trajectory", "context", "pooled", "value_scale", "value_shift", "noise", "reconstruction")
 _VALUES = ("pin", "pull", "single_branch", "value_share", "guidance")
 _MAPS = "maps "
 """How the names of recorded attention maps begin in a file."""
@@ -51,10 +51,13 @@ class Inversion:
     """Only the source's branch is led away from `context`, the others from the negative prompt."""
     pooled: Tensor | None = None
     """(1, D') pooled text that goes with `context`, for models with a second text encoder."""
-    value_context: Tensor | None = None
-    """(S, L, D): what the source's cross-attention makes its values of (StyleDiffusion)."""
+    value_scale: Tensor | None = None
+    """(S, L, D) γ_t: a branch's cross-attention makes its values of γ ⊙ c + β of its own text c
+    (StyleDiffusion)."""
+    value_shift: Tensor | None = None
+    """(S, L, D) β_t"""
     value_share: float = 1.0
-    """Other branches take their values from it for this share of the steps, from the noisiest on."""
+    """Other branches than the source's do so for this share of the steps, from the noisiest on."""
     noise: Tensor | None = None
     """(S, C, h, w) noise maps z_t (edit-friendly DDPM)."""
     guidance: float = 1.0
@@ -157,17 +160,3 @@ def invert_ddim(
     if adjust is None:
         return (yield from climbed(model, x0, grid, predict))
     return (yield from climbed(model, x0, grid, lambda x, i: adjust(predict(x, i))))
-
-
-def reconstruct(
-    model: Model, start: Tensor, text: Text, grid: Grid, *, w: float = 1.0
-) -> Generator[Progress, None, Tensor]:
-    """Sample back at the inversion's own guidance: what it really gives. Returns (1, C, h, w)."""
-    x, predict = start, predictor(model, text, grid, w=w)
-    for i in range(grid.steps):
-        here, there = grid.levels[i], grid.levels[i + 1]
-        eps = predict(x, i)
-        preview = model.schedule.x0hat(x, eps, here)
-        x = model.schedule.move(x, eps, here, there)
-        yield Progress(i + 1, grid.steps, "Checking the inversion", preview)
-    return x

@@ -112,26 +112,28 @@ def inverted_branch(
     """A branch that starts from an inversion, with all the inversion brings for it.
 
     That is per-step unconditional text, values and proximal guidance; and for the branch called "src" the
-    guidance its noise maps were made for, and how far it is drawn to the trajectory if it is pinned.
+    guidance its noise maps were made for, or how far it is drawn to the trajectory where it is pinned.
     """
     source = name == SOURCE
     latent = inversion.at(skipped(request.start, inversion.grid))
     noise = fresh_noise(request.seed, latent.shape, latent.device)
     uncond = unconditional(model, request, inversion if source or not inversion.single_branch else None)
-    w = inversion.guidance if source and inversion.noise is not None else request.guidance
+    own = source and inversion.noise is not None and not inversion.pin
+    w = inversion.guidance if own else request.guidance
     made = branch(name, latent, (uncond, model.text(prompt)), w, noise)
-    if inversion.value_context is not None:
-        made = _valued(made, inversion.value_context, 1.0 if source else inversion.value_share)
+    made = _valued(made, inversion, 1.0 if source else inversion.value_share)
     if inversion.proximal is not None:
         made = _proximal(made, Row(f"{name}.u", uncond), w, (inversion, model.schedule))
     return replace(made, pull=inversion.pull) if source else made
 
 
-def _valued(each: Branch, value_context: Tensor, share: float) -> Branch:
-    """Cross-attention of the conditional row makes its values of (S, L, D) for a share of the steps."""
-    until = int(share * len(value_context))
-    values = [value[None] if i < until else None for i, value in enumerate(value_context)]
-    *others, cond = each.rows
+def _valued(each: Branch, inversion: Inversion, share: float) -> Branch:
+    """The branch whose conditional row makes its values of γ_t ⊙ c + β_t for a share of the steps."""
+    scale, shift, (*others, cond) = inversion.value_scale, inversion.value_shift, each.rows
+    if scale is None or shift is None or not isinstance(cond.text, Text):
+        return each
+    c, until = cond.text.embeddings, int(share * inversion.grid.steps)
+    values = [scale[i : i + 1] * c + shift[i : i + 1] if i < until else None for i in range(len(scale))]
     return replace(each, rows=(*others, replace(cond, value_text=values)))
 
 
@@ -310,18 +312,34 @@ def descend(
     )
 
 
+def replayed(model: Model, request: EditRequest, inversion: Inversion) -> Generator[Progress, None, Tensor]:
+    """What an inversion brings back by itself, at the guidance it was made for: (1, C, h, w).
+
+    Rows are counted; a pinned inversion needs none.
+    """
+    as_made = replace(request, guidance=inversion.guidance, start=0.0)
+    source = inverted_branch(model, as_made, inversion, SOURCE, inversion.prompt)
+    if inversion.pin:
+        source = replace(source, pin=inversion.trajectory)
+    states = sample(model, [source], inversion.grid, noise_maps=inversion.noise)
+    last = yield from shown(states, SOURCE, inversion.grid, stage="Checking the inversion")
+    return last.latents[SOURCE]
+
+
 def shown(
     states: Iterator[StepState],
     name: str,
     grid: Grid,
     change: Callable[[StepState], None] | None = None,
+    *,
+    stage: str = "Editing",
 ) -> Generator[Progress, None, StepState]:
     """Walk `states`, let `change` adjust each, report x̂_0 of branch `name`; return the last state."""
     state = None
     for state in states:
         if change is not None:
             change(state)
-        yield Progress(state.i + 1, grid.steps, "Editing", state.x0hat.get(name))
+        yield Progress(state.i + 1, grid.steps, stage, state.x0hat.get(name))
     assert state is not None, "a grid has at least one step"
     return state
 
