@@ -152,6 +152,7 @@ ACTIONS: tuple[Spec | None, ...] = (
     SEPARATOR,
     _mode("overlay", VIEW, "&Mask overlay", "\\", tip="Show or hide the mask's tint", icon="overlay"),
     _mode("heat_map", VIEW, "&Heat map of a word", "T", tip="Show where the word at the cursor looks"),
+    _mode("error_map", VIEW, "Inversion &error", tip="Show where the inversion gives the photo back wrongly"),
     _mode(
         "wipe",
         VIEW,

@@ -112,7 +112,7 @@ class Canvas(QWidget):
             self._scene.heat = heat
             self._scene.heat_image = heat.image() if heat is not None else None
             said = (
-                "" if heat is None else f"{heat.title}: {' to '.join(heat.legend(None)[:2])} of the attention"
+                "" if heat is None else f"{heat.title}: {' to '.join(heat.legend(None)[:2])} of {heat.whole}"
             )
             self.setAccessibleDescription(said)
             self.update()

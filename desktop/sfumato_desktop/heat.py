@@ -27,7 +27,8 @@ class Heat:
     title: str
     box: Rect
     values: NDArray[np.float32]
-    """(h, w), in shares of the attention there is."""
+    """(h, w), in shares of `whole`."""
+    whole: str = "the attention"
 
     def image(self) -> QImage:
         """The map as transparent colours, smooth."""

@@ -37,6 +37,9 @@ class Seeing(QObject):
         self._seen: Recording | None = None
         self._box: Rect = (0, 0, 0, 0)
         self._word = ""
+        self._error: Heat | None = None
+        self._error_action = window.registry["error_map"]
+        runs.finished.connect(self._measured)
         runs.recorded.connect(self._recorded)
         runs.masked.connect(lambda: window.registry["overlay"].setChecked(True))
         runs.ended.connect(lambda _sentence: self._settle())
@@ -46,6 +49,7 @@ class Seeing(QObject):
         window.registry.bind(
             {
                 "heat_map": self._toggle,
+                "error_map": self._toggle_error,
                 "mask_word": lambda: self.mask_word(self._panel.word_at_cursor()),
                 "mask_auto": self.mask_by_prompts,
             }
@@ -57,7 +61,9 @@ class Seeing(QObject):
         if session is not None:
             session.changed.connect(lambda _rect: self._forget())
         self._forget()
-        self._action.setChecked(False)
+        self._error = None
+        for action in (self._action, self._error_action):
+            action.setChecked(False)
 
     def show_word(self, word: str) -> None:
         """Show where a word looks, now or after a look."""
@@ -98,11 +104,31 @@ class Seeing(QObject):
     def _toggle(self, on: bool) -> None:
         self._runs.record = on
         if on:
+            self._error_action.setChecked(False)
             self._word = self._word or self._panel.word_at_cursor() or _about(self._panel.recipe())
             self._follow()
         else:
             self._word = ""
             self._window.canvas.set_heat(None)
+
+    def _toggle_error(self, on: bool) -> None:
+        """Show where the last inversion was off, if it was measured."""
+        if not on:
+            self._window.canvas.set_heat(None)
+        elif self._error is None:
+            self.said.emit("Invert the photo first: then it is known how far it comes back wrong.")
+            self._error_action.setChecked(False)
+        else:
+            self._action.setChecked(False)
+            self._window.canvas.set_heat(self._error)
+
+    def _measured(self, outcome: Outcome) -> None:
+        report = outcome.inversion
+        if report is None or report.error_map is None:
+            return
+        self._error = Heat("Error of the inversion", outcome.box, report.error_map, "full range")
+        if self._error_action.isChecked():
+            self._window.canvas.set_heat(self._error)
 
     def _follow(self) -> None:
         """Show the word from what was seen, or have a look first."""
@@ -159,7 +185,8 @@ class Seeing(QObject):
 
     def _forget(self) -> None:
         self._seen = None
-        self._window.canvas.set_heat(None)
+        if not self._error_action.isChecked():
+            self._window.canvas.set_heat(None)
 
 
 def _takes_words(masker: MethodInfo) -> bool:

@@ -10,7 +10,7 @@ from PySide6.QtCore import QPointF
 from PySide6.QtWidgets import QPlainTextEdit
 from pytestqt.qtbot import QtBot
 
-from sfumato.events import ModelInfo, Outcome, Ready
+from sfumato.events import InversionReport, ModelInfo, Outcome, Ready
 from sfumato.method import Ability, Job, MethodInfo, Need, Recipe
 from sfumato.params import Control
 from sfumato.recording import Recording, WordMaps
@@ -212,3 +212,24 @@ def test_the_legend_follows_the_mouse(
     qtbot.waitUntil(lambda: not seeing.canvas.scene.legend.isEmpty())
     qtbot.mouseMove(seeing.canvas, seeing.canvas.rect().center())
     assert seeing.canvas.scene.hover is not None
+
+
+def test_the_error_of_an_inversion_is_shown_once_it_is_known(
+    seeing: MainWindow, engine: list, outcome: Callable[..., Outcome]
+) -> None:
+    action = seeing.registry["error_map"]
+    action.trigger()
+    assert not action.isChecked()
+    assert "Invert the photo first" in seeing.status.message.full_text
+    seeing.registry["invert"].trigger()
+    job = engine[0].jobs[0]
+    off = InversionReport("direct", 30.0, 42.0, False, 50, np.full((8, 8), 0.25, np.float32))
+    seeing.jobs.finished.emit(job.id, _outcome(job, outcome, inversion=off))
+    assert seeing.status.inversion.full_text == "Inverted · PSNR 30.0 dB, VAE alone 42.0"
+    action.trigger()
+    heat = _heat(seeing)
+    assert heat is not None
+    assert heat.title == "Error of the inversion"
+    assert "25 % of full range" in seeing.canvas.accessibleDescription()
+    seeing.registry["heat_map"].trigger()
+    assert not action.isChecked()
