@@ -239,7 +239,7 @@ class EditPanel(QWidget):
             source=prompts.source.text(),
             target=prompts.target.text(),
             instruction=prompts.instruction.text(),
-            concepts=any(name.strip() and strength for name, strength in prompts.concepts.concepts()),
+            concepts=any(strength for _, strength in self.asked().concepts),
             weights_differ=bool(prompts.word_weights()),
         )
 
