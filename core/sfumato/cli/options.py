@@ -161,9 +161,9 @@ def settled(recipe: Recipe, registry: Registry) -> Recipe:
 def _whole(values: dict[str, Any], registry: Registry) -> dict[str, Any]:
     """The values, with whole paths for the folders of ControlNets."""
     folders = {
-        name: str(Path(value).expanduser().resolve())
+        name: str(Path(value).resolve())
         for name, value in values.items()
-        if isinstance(value, str) and value not in registry.networks and is_network(Path(value).expanduser())
+        if isinstance(value, str) and value not in registry.networks and is_network(Path(value))
     }
     return values | folders
 
