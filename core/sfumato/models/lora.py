@@ -53,6 +53,10 @@ _ORIGINAL_NAMES = {
     "_emb_layers_1": "_time_emb_proj",
     "_skip_connection": "_conv_shortcut",
     "_processor_to_": "_to_",
+    "_self_attn_to_out": "_self_attn_out_proj",
+    "_self_attn_to_q": "_self_attn_q_proj",
+    "_self_attn_to_k": "_self_attn_k_proj",
+    "_self_attn_to_v": "_self_attn_v_proj",
 }
 
 

@@ -44,6 +44,9 @@ def _kept(place: Path) -> Checkpoint:
     if not record:
         return from_path(place)
     name = str(record["repo"])
+    files = sorted(place.glob("*.safetensors"))
+    if len(files) == 1 and not (place / "model_index.json").exists():
+        return Checkpoint(name=name, title=files[0].stem, folder=files[0], kind="file")
     return Checkpoint(name=name, title=name.rpartition("/")[2], folder=place)
 
 

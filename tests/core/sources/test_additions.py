@@ -118,14 +118,15 @@ def test_several_loras_add_up(model: Any, tmp_path: Path) -> None:
 def test_ours_reads_the_trainers_names_as_diffusers_does(model: Any) -> None:
     from diffusers.loaders.lora_conversion_utils import _convert_non_diffusers_lora_to_diffusers
 
-    from sfumato.models.lora import _layers, _place
+    from sfumato.models.lora import _MATRIX, _layers, _place
 
     tensors = kohya({key: value for key, value in matrices(model).items() if "attn" in key[1]})
     flat = {"unet": {name.replace(".", "_"): name for name, _ in _layers(model.unet)}, "text 0": {}}
     flat["text 0"] = {name.replace(".", "_"): name for name, _ in _layers(model.encoders[0])}
     ours = {_place(key.split(".")[0], flat) for key in tensors}
     theirs, _ = _convert_non_diffusers_lora_to_diffusers(dict(tensors))
-    assert ours == {_place(key.rpartition(".lora")[0] or key, flat) for key in theirs if ".down" in key}
+    assert len(ours) == 3
+    assert ours == {_place(match["layer"], flat) for key in theirs if (match := _MATRIX.fullmatch(key))}
 
 
 def test_additions_are_part_of_what_the_model_is(model: Any, added: Any, tmp_path: Path) -> None:
