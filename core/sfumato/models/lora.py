@@ -48,6 +48,9 @@ _PREFIXES = {
 }
 """What a flat name begins with -> the part it is in; without any of them it is the U-Net's."""
 _ORIGINAL_NAMES = {
+    "input_blocks_": "down_blocks_",
+    "middle_block_": "mid_block_",
+    "output_blocks_": "up_blocks_",
     "_in_layers_2": "_conv1",
     "_out_layers_3": "_conv2",
     "_emb_layers_1": "_time_emb_proj",
