@@ -181,7 +181,10 @@ def _changes(tensors: dict[str, Tensor], path: Path, model: Model) -> dict[str, 
                 kept=UNCHANGED,
             )
     if any("input_blocks" in key or "output_blocks" in key for key in tensors):
-        tensors = _maybe_map_sgm_blocks_to_diffusers(tensors, _Config(model))
+        try:
+            tensors = _maybe_map_sgm_blocks_to_diffusers(tensors, _Config(model))
+        except (ValueError, IndexError, KeyError, TypeError) as error:
+            raise foreign(path, "LoRA", "its blocks go by names this version does not know") from error
     matrices: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         if match := _MATRIX.fullmatch(key):

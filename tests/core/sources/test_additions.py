@@ -273,6 +273,13 @@ def spoiled(tensors: dict[str, torch.Tensor], change: Callable[[str, torch.Tenso
         (lambda t: t | {"lora_unet_x.dora_scale": torch.ones(1)}, "DoRA"),
         (lambda t: {"model.diffusion_model.out.2.weight": torch.ones(2)}, "not a LoRA"),
         (lambda t: {}, "empty"),
+        (
+            lambda t: {
+                f"lora_unet_{block}.lora_up.weight": torch.ones(2, 2)
+                for block in ("input_blocks_1_1_x", "middle_block_9_x")
+            },
+            "names this version",
+        ),
     ],
 )
 def test_a_foreign_lora_leaves_the_model_unchanged(
