@@ -79,6 +79,12 @@ class Recipe(BaseModel):
     preprocessor_values: dict[str, bool | int | float | str] = Field(default_factory=dict)
     model: str = "starter"
     """A model's name in the catalogue, or the path of a diffusers folder."""
+    loras: tuple[tuple[str, float], ...] = Field(default=(), max_length=16)
+    """LoRA files put on the model, each with its strength."""
+    embeddings: tuple[str, ...] = Field(default=(), max_length=64)
+    """Textual-inversion files whose words the prompts may use."""
+    vae: str = ""
+    """A folder or file whose autoencoder takes the place of the model's own."""
     seed: int = Field(default=0, ge=0, lt=2**63)
     steps: int = Field(default=50, ge=1, le=1000)
     guidance: float = Field(default=5.0, ge=0, le=50)

@@ -13,6 +13,7 @@ from sfumato.errors import MethodError
 from sfumato.events import Cost, InversionReport, Outcome
 from sfumato.masking import find_mask
 from sfumato.method import Edit, EditRequest, Job, Pixels, Progress, Recipe
+from sfumato.models.catalogue import Additions
 from sfumato.order import Order, check
 from sfumato.pace import Advance, Phase
 from sfumato.provenance import control_provenance, inversion_key, provenance
@@ -42,7 +43,7 @@ def perform(job: Job, workshop: Workshop) -> Generator[Advance, None, Outcome]:
         return (yield from control_outcome(job, workshop.registry))
     order = check(job, workshop)
     plan = _plan(order, workshop)
-    model = yield from _through(workshop.load(order.model.name), plan)
+    model = yield from _through(workshop.load(order.model.name, Additions.of(job.recipe)), plan)
     networks = yield from _through(workshop.load_networks(order.networks, model), plan)
     meter, plan = _Meter(model), plan[1:]
     mask = scene = inversion = report = edit = None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfumato.events import ModelInfo
 from sfumato.method import Progress
-from sfumato.models.catalogue import Checkpoint, from_path
+from sfumato.models.catalogue import Additions, Checkpoint, from_path
 from sfumato.models.folder import describe
 from sfumato.models.places import all_found
 from sfumato.plugins import Registry, load_plugins
@@ -40,6 +40,9 @@ def go_offline() -> None:
     os.environ.update(_OFFLINE)
 
 
+_NOTHING = Additions()
+
+
 class Workshop:
     """Only `stop` may be called from another thread."""
 
@@ -50,6 +53,8 @@ class Workshop:
         self._model: Model | None = None
         self._checkpoint: Checkpoint | None = None
         self._networks: dict[Checkpoint, ControlNet] = {}
+        self._added: tuple[Additions, list[tuple[int, int]]] = Additions(), []
+        self._take_off: Callable[[], None] | None = None
 
     def checkpoint(self, name: str) -> Checkpoint:
         """The checkpoint of that name, or the folder or file at that path."""
@@ -63,23 +68,40 @@ class Workshop:
         """Say whether this model is the one in memory."""
         return self._model is not None and self._checkpoint == self.checkpoint(name)
 
-    def load(self, name: str) -> Generator[Progress, None, Model]:
-        """Return the model of that name; if it is not the one in memory, that one makes room."""
+    def load(self, name: str, additions: Additions = _NOTHING) -> Generator[Progress, None, Model]:
+        """Return the model of that name with `additions` on it; another one in memory makes room.
+
+        Raises `ModelError`; if it was for the additions, the model stays in memory without any.
+        """
         from sfumato.models.loading import load
 
-        if self._model is not None and self.has_loaded(name):
-            return self._model
-        self._model = self._checkpoint = None
-        self._networks = {}
-        checkpoint = self.checkpoint(name)
-        self._model = yield from load(
-            checkpoint,
-            device=self.settings.device,
-            precision=self.settings.precision,
-            cache_dir=self.settings.cache_dir,
-        )
-        self._checkpoint = checkpoint
+        if self._model is None or not self.has_loaded(name):
+            self._model = self._checkpoint = self._take_off = None
+            self._networks = {}
+            checkpoint = self.checkpoint(name)
+            self._model = yield from load(
+                checkpoint,
+                device=self.settings.device,
+                precision=self.settings.precision,
+                cache_dir=self.settings.cache_dir,
+            )
+            self._checkpoint, self._added = checkpoint, (_NOTHING, [])
+        yield from self._put_on(additions, self._model)
         return self._model
+
+    def _put_on(self, additions: Additions, model: Model) -> Generator[Progress, None, None]:
+        """Exchange what is on the model for `additions`, unless they are, file for file, what is on it."""
+        wanted = additions, [_stamp(path) for path in additions.paths]
+        if wanted == self._added:
+            return
+        if self._take_off is not None:
+            self._take_off()
+        self._take_off, self._added = None, (_NOTHING, [])
+        if additions:
+            from sfumato.models.additions import put_on
+
+            self._take_off = yield from put_on(additions, model, cache_dir=self.settings.cache_dir)
+            self._added = wanted
 
     def network(self, name: str) -> Checkpoint:
         """The ControlNet of that name, or the folder at that path."""
@@ -117,6 +139,15 @@ class Workshop:
         """Forget an earlier `stop`."""
         if model := self._model:
             model.stop.clear()
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """What changes with a file's content; zeros if it is not there."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return 0, 0
+    return stat.st_size, stat.st_mtime_ns
 
 
 def open_workshop(settings: Settings) -> Workshop:

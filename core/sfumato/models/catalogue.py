@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from sfumato.method import Recipe
+
 SINGLE_FILE = ".safetensors"
 """How a checkpoint that is one file ends."""
 
@@ -34,3 +36,28 @@ def from_path(path: Path) -> Checkpoint:
     if path.suffix.lower() == SINGLE_FILE:
         return Checkpoint(name=str(path), title=path.stem, folder=path, kind="file")
     return from_folder(path)
+
+
+@dataclass(frozen=True)
+class Additions:
+    """What a recipe puts on top of a checkpoint: paths of files, by what they are."""
+
+    loras: tuple[tuple[str, float], ...] = ()
+    """With the strength of each; 1 is what its maker meant."""
+    embeddings: tuple[str, ...] = ()
+    vae: str = ""
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Additions:
+        """Those of a recipe; a LoRA of strength 0 is none."""
+        loras = tuple((path, strength) for path, strength in recipe.loras if strength)
+        return cls(loras, recipe.embeddings, recipe.vae)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Every file and folder of them."""
+        named = (*(path for path, _ in self.loras), *self.embeddings, *((self.vae,) if self.vae else ()))
+        return tuple(Path(path).expanduser() for path in named)
+
+    def __bool__(self) -> bool:
+        return bool(self.paths)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
 from sfumato.errors import StorageError
@@ -25,21 +25,36 @@ class Fingerprints:
 
     def of(self, root: Path, files: Iterable[Path]) -> Iterator[str | None]:
         """Yield None after each chunk read, and at last the digest of the files and their names in `root`."""
-        whole, fresh = hashlib.sha256(), False
+        whole, known = hashlib.sha256(), len(self._kept)
         for file in files:
-            stat = file.stat()
-            key = f"{file.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
-            if key not in self._kept:
-                digest = hashlib.sha256()
-                with file.open("rb") as opened:
-                    while chunk := opened.read(_CHUNK):
-                        digest.update(chunk)
-                        yield None
-                self._kept[key], fresh = digest.hexdigest(), True
-            whole.update(f"{file.relative_to(root).as_posix()} {self._kept[key]}\n".encode())
-        if fresh:
+            digest = yield from self._of_file(file)
+            whole.update(f"{file.relative_to(root).as_posix()} {digest}\n".encode())
+        if len(self._kept) > known:
             self._write()
         yield whole.hexdigest()
+
+    def of_file(self, file: Path) -> str:
+        """The SHA-256 of one file, its name left out."""
+        known, steps = len(self._kept), self._of_file(file)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                if len(self._kept) > known:
+                    self._write()
+                return end.value
+
+    def _of_file(self, file: Path) -> Generator[None, None, str]:
+        stat = file.stat()
+        key = f"{file.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
+        if key not in self._kept:
+            digest = hashlib.sha256()
+            with file.open("rb") as opened:
+                while chunk := opened.read(_CHUNK):
+                    digest.update(chunk)
+                    yield None
+            self._kept[key] = digest.hexdigest()
+        return self._kept[key]
 
     def _read(self) -> dict[str, str]:
         try:

@@ -108,6 +108,29 @@ class Model:
     def _preview(self) -> LatentPreview:
         return LatentPreview.fit(self.encode, self.info.size, self.latent_scale)
 
+    @property
+    def vae(self) -> nn.Module:
+        """The autoencoder."""
+        return self._vae
+
+    @property
+    def encoders(self) -> tuple[nn.Module, ...]:
+        """The text encoders, in the order of `tokenizers`."""
+        return (self._text_encoder,)
+
+    @property
+    def tokenizers(self) -> tuple[Any, ...]:
+        """One for each text encoder."""
+        return (self._tokenizer,)
+
+    def altered(self, weights_hash: str, tokenizers: tuple[Any, ...] | None = None) -> None:
+        """Forget what was computed before parts of it changed; it goes by another hash from now on."""
+        if tokenizers is not None:
+            (self._tokenizer,) = tokenizers
+        self.weights_hash = weights_hash
+        self._texts.clear()
+        self.__dict__.pop("_preview", None)
+
     def text(self, prompt: str) -> Text:
         """Encode a prompt; the last few are kept."""
         if prompt not in self._texts:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sfumato.errors import ModelError
-from sfumato.models.catalogue import Checkpoint, from_folder
+from sfumato.models.catalogue import Checkpoint, from_path
 from sfumato.models.folder import describe
 from sfumato.settings import Settings
 
@@ -22,7 +22,7 @@ RECORD = ".sfumato-download.json"
 
 def pointed_at(settings: Settings) -> tuple[Checkpoint, ...]:
     """The folders and files in the settings, usable or not."""
-    return tuple(from_folder(place) for place in settings.models)
+    return tuple(from_path(place) for place in settings.models)
 
 
 def own_folder(settings: Settings) -> Path:
@@ -42,8 +42,11 @@ def kept(settings: Settings) -> tuple[Checkpoint, ...]:
 def _kept(place: Path) -> Checkpoint:
     record = record_of(place)
     if not record:
-        return from_folder(place)
+        return from_path(place)
     name = str(record["repo"])
+    files = sorted(place.glob("*.safetensors"))
+    if len(files) == 1 and not (place / "model_index.json").exists():
+        return Checkpoint(name=name, title=files[0].stem, folder=files[0], kind="file")
     return Checkpoint(name=name, title=name.rpartition("/")[2], folder=place)
 
 

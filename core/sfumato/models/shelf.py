@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sfumato.errors import InputError, ModelError, StorageError
 from sfumato.models import places
-from sfumato.models.catalogue import Checkpoint, from_folder
+from sfumato.models.catalogue import Checkpoint, from_path
 from sfumato.models.details import Content, content
 from sfumato.models.fingerprint import Fingerprints
 from sfumato.models.folder import describe, inspect
@@ -109,7 +109,7 @@ class Shelf:
     def add(self, place: Path) -> Shelved:
         """Put a folder or file on the list; it stays where it is. Raises `ModelError` if it is of no use."""
         place = place.expanduser().absolute()
-        checkpoint = from_folder(place)
+        checkpoint = from_path(place)
         describe(checkpoint)
         if place not in self.settings.models:
             self._change(models=(*self.settings.models, place))
