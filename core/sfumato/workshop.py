@@ -12,7 +12,7 @@ from sfumato.events import ModelInfo
 from sfumato.method import Progress
 from sfumato.models.catalogue import Additions, Checkpoint, from_path
 from sfumato.models.folder import describe
-from sfumato.models.places import all_found
+from sfumato.models.places import all_found, kept
 from sfumato.plugins import Registry, load_plugins
 from sfumato.settings import Settings
 
@@ -52,13 +52,16 @@ class Workshop:
         self.store = store
         self._model: Model | None = None
         self._checkpoint: Checkpoint | None = None
+        self._added: tuple[Additions, list[tuple[int, int]]] = Additions(), []
+        self._take_off: Callable[[], None] | None = None
         self._networks: dict[Checkpoint, ControlNet] = {}
         self._added: tuple[Additions, list[tuple[int, int]]] = Additions(), []
         self._take_off: Callable[[], None] | None = None
 
     def checkpoint(self, name: str) -> Checkpoint:
-        """The checkpoint of that name, or the folder or file at that path."""
-        return self.registry.checkpoints.get(name) or from_path(Path(name).expanduser())
+        """The checkpoint of that name, downloaded since or not, or the folder or file at that path."""
+        known = self.registry.checkpoints | {each.name: each for each in kept(self.settings)}
+        return known.get(name) or from_path(Path(name).expanduser())
 
     def describe(self, name: str) -> ModelInfo:
         """Describe a model without loading it. Raises `ModelError` if it cannot be used."""

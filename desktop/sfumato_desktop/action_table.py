@@ -46,6 +46,14 @@ GENERATE, VIEW, PLUGINS, HELP = "&Generate", "&View", "&Plugins", "&Help"
 SEPARATOR = None
 ACTIONS: tuple[Spec | None, ...] = (
     _app("open", FILE, "&Open…", "Ctrl+O", tip="Open a picture or a project", icon="open"),
+    _app(
+        "new_from_words",
+        FILE,
+        "&New picture from words…",
+        "Ctrl+N",
+        tip="Draw a picture that you describe",
+        icon="sparkle",
+    ),
     _app("new_from_clipboard", FILE, "New from clip&board", "Ctrl+Shift+V", tip="Open the copied picture"),
     SEPARATOR,
     _doc("save", FILE, "&Save project", "Ctrl+S", tip="Save layers, mask and prompts", icon="save"),
@@ -77,6 +85,9 @@ ACTIONS: tuple[Spec | None, ...] = (
         tip="Swap inside and outside",
         icon="mask-invert",
     ),
+    SEPARATOR,
+    _doc("mask_word", SELECT, "From the &word at the cursor", tip="Mask what a word of the prompt looks at"),
+    _doc("mask_auto", SELECT, "&Find automatically", tip="Mask what the two prompts disagree about"),
     SEPARATOR,
     _mode(
         "quick_mask",
@@ -140,6 +151,8 @@ ACTIONS: tuple[Spec | None, ...] = (
     _doc("focus_canvas", VIEW, "Go to the pict&ure", "Esc", tip="Give the picture the keyboard"),
     SEPARATOR,
     _mode("overlay", VIEW, "&Mask overlay", "\\", tip="Show or hide the mask's tint", icon="overlay"),
+    _mode("heat_map", VIEW, "&Heat map of a word", "T", tip="Show where the word at the cursor looks"),
+    _mode("error_map", VIEW, "Inversion &error", tip="Show where the inversion gives the photo back wrongly"),
     _mode(
         "wipe",
         VIEW,
@@ -155,6 +168,7 @@ ACTIONS: tuple[Spec | None, ...] = (
         tip="List methods and broken plugins",
         icon="plug",
     ),
+    _app("models", PLUGINS, "M&odels…", tip="Add, look at and choose models", icon="sparkle"),
     _app("shortcuts", HELP, "&Shortcuts", "F1", tip="List every key", icon="help"),
     _app(
         "offline",

@@ -79,6 +79,7 @@ def make_window(settings: Settings) -> MainWindow:
         panels=panels,
         samples=load_samples(),
         device=device_text(settings.device, settings.threads),
+        settings=settings,
     )
     window.setWindowIcon(QIcon(icons.pixmap("sfumato", theme.current().accent, 128)))
     return window

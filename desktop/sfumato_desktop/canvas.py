@@ -21,6 +21,7 @@ from sfumato_desktop.brush_settings import BrushSettings
 from sfumato_desktop.canvas_paint import paint
 from sfumato_desktop.canvas_tools import CanvasTools
 from sfumato_desktop.canvas_view import View
+from sfumato_desktop.heat import Heat
 from sfumato_desktop.scene import Preview, Scene, qt_rect, scene_of
 from sfumato_desktop.session import Session
 
@@ -105,6 +106,17 @@ class Canvas(QWidget):
             self._scene.divider = None if share is None else min(max(share, 0.0), 1.0)
             self.update()
 
+    def set_heat(self, heat: Heat | None) -> None:
+        """Show where a word looked, over its region; None ends it."""
+        if self._scene is not None:
+            self._scene.heat = heat
+            self._scene.heat_image = heat.image() if heat is not None else None
+            said = (
+                "" if heat is None else f"{heat.title}: {' to '.join(heat.legend(None)[:2])} of {heat.whole}"
+            )
+            self.setAccessibleDescription(said)
+            self.update()
+
     def set_preview(self, preview: Preview | None) -> None:
         """Show the picture in the making over its region."""
         if self._scene is not None:
@@ -180,6 +192,7 @@ class Canvas(QWidget):
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         if self._scene is not None:
             self.tools.move(event.position())
+            self._hover(event.position())
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         self.tools.release()
@@ -194,6 +207,7 @@ class Canvas(QWidget):
 
     def leaveEvent(self, event: QEvent) -> None:
         self.tools.point_at(None)
+        self._hover(None)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Space:
@@ -219,6 +233,12 @@ class Canvas(QWidget):
         self.tools.hold_space(False)
         self.show_before(False)
         super().focusOutEvent(event)
+
+    def _hover(self, point: QPointF | None) -> None:
+        """Have the legend of a heat map say what is under the mouse."""
+        if self._scene is not None and self._scene.heat is not None:
+            self._scene.hover = None if point is None else self.view.to_document(point)
+            self.update(self._scene.legend.toAlignedRect().adjusted(-2, -2, 2, 2))
 
     def _moved(self) -> None:
         self.view_changed.emit()

@@ -7,6 +7,7 @@ from PySide6.QtGui import QBrush, QColor, QFontMetricsF, QPainter, QPen, QPixmap
 
 from sfumato_desktop import theme
 from sfumato_desktop.canvas_view import mip_level
+from sfumato_desktop.heat import paint_legend
 from sfumato_desktop.pyramid import Pyramid
 from sfumato_desktop.scene import Scene
 
@@ -29,6 +30,10 @@ def paint(painter: QPainter, scene: Scene, exposed: QRect) -> None:
     painter.setTransform(scene.view.transform(), True)
     painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, scene.view.zoom < NEAREST_FROM)
     _paint_pictures(painter, scene, seen)
+    if scene.heat is not None and scene.heat_image is not None and not scene.show_before:
+        left, top, right, bottom = scene.heat.box
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        painter.drawImage(QRectF(left, top, right - left, bottom - top), scene.heat_image)
     if scene.show_overlay and not scene.show_before:
         _draw(painter, scene, scene.overlay, seen)
     painter.restore()
@@ -74,6 +79,9 @@ def _paint_marks(painter: QPainter, scene: Scene, on_screen: QRectF) -> None:
     if scene.preview is not None and not scene.show_before:
         left, top, right, bottom = scene.preview.box
         _two_tone(painter, scene.view.to_widget(QRectF(left, top, right - left, bottom - top)), ellipse=False)
+    if scene.heat is not None and not scene.show_before:
+        area = on_screen.intersected(QRectF(painter.viewport()))
+        scene.legend = paint_legend(painter, scene.heat, scene.hover, area)
     if scene.show_before:
         _label(painter, "Before", on_screen, Qt.AlignmentFlag.AlignLeft)
     elif scene.divider is not None:

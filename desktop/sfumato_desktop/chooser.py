@@ -51,6 +51,7 @@ class Chooser(QWidget):
         row.setSpacing(6)
         row.addWidget(title)
         row.addWidget(self.combo, 1)
+        self._row = row
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
@@ -65,6 +66,10 @@ class Chooser(QWidget):
                 self._options = tuple(options)
                 self._fill(current)
             self.combo.setCurrentIndex(self.combo.findData(current))
+
+    def add_beside(self, button: QWidget) -> None:
+        """Put something beside the list."""
+        self._row.addWidget(button)
 
     def describe(self, text: str) -> None:
         """Show rich text below the list."""

@@ -133,6 +133,13 @@ class ConceptList(QWidget):
         self.reshaped.emit()
 
 
+class _Strength(QDoubleSpinBox):
+    """A number without idle zeros."""
+
+    def textFromValue(self, val: float) -> str:
+        return self.locale().toString(val, "g", 6)
+
+
 class _Row(QWidget):
     """More or less of one thing."""
 
@@ -144,11 +151,12 @@ class _Row(QWidget):
         super().__init__()
         self._strength, self._number = USUAL, 1
         self.sign = QToolButton()
+        self.sign.setProperty("framed", True)
         self.sign.setFixedWidth(_SIGN_WIDTH)
         self.sign.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.text = OneLine(200)
         self.text.setPlaceholderText("smile, snow, glasses…")
-        self.strength = QDoubleSpinBox()
+        self.strength = _Strength()
         self.strength.setRange(0, _STRONGEST)
         self.strength.setSingleStep(_STEP)
         self.strength.setKeyboardTracking(False)

@@ -18,8 +18,8 @@ from sfumato.document.commands import ReplaceLayer
 from sfumato.document.layers import Layer
 from sfumato.method import Recipe
 from sfumato_desktop import images
+from sfumato_desktop.landing import concepts_in_words
 from sfumato_desktop.named import ElidedLabel, named
-from sfumato_desktop.running import concepts_in_words
 from sfumato_desktop.session import Session
 
 _THUMB = 44

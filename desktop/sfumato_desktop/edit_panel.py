@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from sfumato.events import Advanced, Ready
+from sfumato.events import Advanced, ModelInfo, Ready
 from sfumato.method import Need, Recipe
 from sfumato.pairing import Facts, inversion_refusal, refusal
+from sfumato.settings import ModelDefaults
 from sfumato_desktop.bridge import Bridge
+from sfumato_desktop.control_box import ControlBox
 from sfumato_desktop.forms import Form
 from sfumato_desktop.inversion_line import InversionLine
 from sfumato_desktop.method_box import MethodBox
@@ -31,17 +35,23 @@ class EditPanel(QWidget):
     """The person changed the recipe; `recipe()` gives it."""
     invert_requested = Signal()
     manage_plugins_requested = Signal()
+    manage_models_requested = Signal()
+    word_heat_requested = Signal(str)
+    word_mask_requested = Signal(str)
 
     def __init__(self, panels: Panels | None = None, parent: QWidget | None = None) -> None:
         """`panels` brings custom panels; without it every method has its generated form."""
         super().__init__(parent)
         named(self, "edit_panel", "Edit", "Say the change, choose the method, run it")
         self._panels = panels or Panels()
+        self.defaults_of: Callable[[str], ModelDefaults] = lambda _model: ModelDefaults()
+        """What edits with a model start with."""
         self._kept = Recipe()
         self._has_image = self._has_mask = False
         self._bridge: Bridge | None = None
         self._inversion = InversionLine()
         self._prompts = PromptEditor()
+        self.control = ControlBox()
         self._settings = SettingsBox()
         self._run_box = RunBox()
         self._no_methods = _NoMethods()
@@ -53,6 +63,7 @@ class EditPanel(QWidget):
     def set_catalogue(self, ready: Ready) -> None:
         """Offer the methods and models there are."""
         self._methods.set_catalogue(ready)
+        self.control.set_catalogue(ready.controls)
         self._no_methods.setVisible(not ready.methods)
         self._methods.setVisible(bool(ready.methods))
         self._refresh()
@@ -74,6 +85,7 @@ class EditPanel(QWidget):
                 "concepts": prompts.concepts.concepts(),
                 "word_weights": prompts.word_weights(),
                 **self._methods.part(),
+                **self.control.part(),
                 **self._settings.part(),
             }
         )
@@ -99,15 +111,38 @@ class EditPanel(QWidget):
         self._prompts.set_word_weights(recipe.word_weights)
         self._settings.set_recipe(recipe)
         self._methods.set_recipe(recipe)
+        self.control.set_recipe(recipe)
         self._refresh()
 
     def set_inversion_status(self, text: str, level: str) -> None:
         """Show how far the inversion is; the level is one of idle, busy, good, warning, bad."""
         self._inversion.set_status(text, level)
 
+    def word_at_cursor(self) -> str:
+        """The word of a prompt that was touched last; empty if there is none."""
+        return self._prompts.word_at_cursor()
+
+    @property
+    def follows_control(self) -> bool:
+        """Whether the chosen method looks at a control image."""
+        editor = self._methods.method("editor")
+        return editor is not None and Need.CONTROL_IMAGE in editor.needs
+
+    def model(self) -> ModelInfo | None:
+        """The chosen model, if it is known."""
+        return self._methods.model()
+
+    def why_no_inversion(self) -> str | None:
+        """What keeps the photo from being inverted, in one sentence."""
+        return self._why_no_inversion(self.facts())
+
     def focus_prompt(self) -> None:
         """Put the cursor where the change is said."""
         self._prompts.first().setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    def choose_model(self, name: str) -> None:
+        """Take a model, as if it had been chosen in the list."""
+        self._methods.choose_model(name)
 
     def run(self) -> None:
         """Ask for a run, unless something is missing; an unlocked seed is thrown anew."""
@@ -142,6 +177,7 @@ class EditPanel(QWidget):
             _line(),
             self._no_methods,
             self._methods,
+            self.control,
             _line(),
             self._settings,
         )
@@ -170,11 +206,18 @@ class EditPanel(QWidget):
         self._run_box.run.connect(self.run)
         self._run_box.stop.connect(self.stop_requested)
         self._no_methods.button.clicked.connect(self.manage_plugins_requested)
-        for part in (self._prompts, self._methods, self._settings):
+        self._prompts.heat_wanted.connect(self.word_heat_requested)
+        self._prompts.mask_wanted.connect(self.word_mask_requested)
+        for part in (self._prompts, self._methods, self.control, self._settings):
             part.edited.connect(self._edited)
-        for rebuilt in (self._methods.rebuilt, self._prompts.reshaped):
+        self._methods.models_wanted.connect(self.manage_models_requested)
+        self._methods.model_chosen.connect(self._follow_model)
+        for rebuilt in (self._methods.rebuilt, self._prompts.reshaped, self.control.rebuilt):
             rebuilt.connect(lambda: follow_layout(self))
         follow_layout(self)
+
+    def _follow_model(self, before: str, now: str) -> None:
+        self._settings.follow(self.defaults_of(before), self.defaults_of(now))
 
     def _edited(self) -> None:
         self._refresh()
@@ -186,11 +229,13 @@ class EditPanel(QWidget):
         self._bridge = bridge if panel is not None else None
         return panel
 
-    def _facts(self) -> Facts:
+    def facts(self) -> Facts:
+        """What there is to work with."""
         prompts = self._prompts
         return Facts(
             has_image=self._has_image,
             has_mask=self._has_mask,
+            controls=frozenset({"control"} if self.control.layer else ()),
             source=prompts.source.text(),
             target=prompts.target.text(),
             instruction=prompts.instruction.text(),
@@ -200,8 +245,9 @@ class EditPanel(QWidget):
 
     def _refresh(self) -> None:
         """Let everything that depends on the recipe and the facts follow."""
-        facts, editor = self._facts(), self._methods.method("editor")
+        facts, editor = self.facts(), self._methods.method("editor")
         inverts = editor is not None and editor.inversion != "none"
+        self.control.setVisible(self.follows_control)
         self._prompts.show_for(editor, self._methods.method("inverter") if inverts else None)
         self._methods.set_facts(facts)
         self._inversion.setVisible(editor is None or editor.inversion != "none")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,6 +43,8 @@ class Filing(QObject):
         super().__init__(window)
         self._window = window
         self._preferences = preferences
+        self.fresh: Callable[[], Recipe] = Recipe
+        """What an edit of a newly opened picture starts with."""
 
     # Opening -----------------------------------------------------------------------------------
 
@@ -59,6 +61,8 @@ class Filing(QObject):
         with self._told():
             project = path.suffix.lower() == PROJECT
             document = open_project(path) if project else open_image(path)
+            if document.recipe == Recipe():
+                document.recipe = self.fresh()
             self._preferences.add_recent(path)
             self._preferences.set_last_folder(path.parent)
             self.opened.emit(Session(document, path if project else None))
@@ -101,7 +105,8 @@ class Filing(QObject):
             return
         pixels = images.from_image(image)
         height, width = pixels.shape[:2]
-        session = Session(Document(width, height, [Layer("Pasted picture", pixels)], title="Pasted picture"))
+        layers = [Layer("Pasted picture", pixels)]
+        session = Session(Document(width, height, layers, title=layers[0].name, recipe=self.fresh()))
         session.never_saved()
         self.opened.emit(session)
 

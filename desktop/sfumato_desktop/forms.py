@@ -31,9 +31,7 @@ class Fold(QWidget):
         self.button = GlyphButton("chevron-right", f"{name}_fold", title, tip, side=12)
         self.button.setText(title)
         self.button.setCheckable(True)
-        self.button.setStyleSheet(
-            "QToolButton:checked { background: transparent; color: palette(button-text) }"
-        )
+        self.button.setStyleSheet(_FLAT)
         self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.body = QWidget()
         column = QVBoxLayout(self)

@@ -50,7 +50,7 @@ class _Engine(QIconEngine):
         colour = getattr(colours, self._role)
         if mode == QIcon.Mode.Disabled:
             colour = colours.disabled
-        elif state == QIcon.State.On:
+        elif state == QIcon.State.On and self._role == "text":  # an open row of a tree is "on" too
             colour = colours.on_accent
         _drawing(self._name, QColor(colour).name()).render(painter, QRectF(rect))
 

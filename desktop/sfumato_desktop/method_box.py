@@ -6,7 +6,7 @@ from collections.abc import Callable
 from html import escape
 from typing import Any, Literal
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from sfumato.events import ModelInfo, Ready
@@ -16,6 +16,7 @@ from sfumato.params import Value
 from sfumato_desktop.chooser import Chooser, Option
 from sfumato_desktop.form_host import FormHost
 from sfumato_desktop.forms import Form
+from sfumato_desktop.glyphs import GlyphButton
 from sfumato_desktop.method_text import describe
 
 Kind = Literal["editor", "inverter"]
@@ -31,6 +32,10 @@ class MethodBox(QWidget):
     edited = Signal()
     rebuilt = Signal()
     """There are new forms."""
+    model_chosen = Signal(str, str)
+    """The person took another model: the one before, and the new one. `edited` follows."""
+    models_wanted = Signal()
+    """The person wants to see, add or remove models."""
 
     def __init__(self, make_panel: MakePanel) -> None:
         super().__init__()
@@ -45,6 +50,10 @@ class MethodBox(QWidget):
         self.editors = Chooser("Edit with", "editor", "How the picture is changed")
         self.inverters = Chooser("Invert with", "inverter", "How the photo is turned into noise and back")
         self.models = Chooser("Model", "model", "The network that paints")
+        manage = GlyphButton("plus", "manage_models", "Models…", "Add, look at and choose models")
+        manage.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        manage.clicked.connect(self.models_wanted)
+        self.models.add_beside(manage)
         self._hosts: dict[Kind, FormHost] = {
             "editor": FormHost("editor"),
             "inverter": FormHost("inverter"),
@@ -56,7 +65,7 @@ class MethodBox(QWidget):
             column.addWidget(widget)
         self.editors.chosen.connect(lambda name: self._choose("editor", name))
         self.inverters.chosen.connect(lambda name: self._choose("inverter", name))
-        self.models.chosen.connect(self._choose_model)
+        self.models.chosen.connect(self.choose_model)
         self._show()
 
     def set_catalogue(self, ready: Ready) -> None:
@@ -120,9 +129,11 @@ class MethodBox(QWidget):
         self._show()
         self.edited.emit()
 
-    def _choose_model(self, name: str) -> None:
-        self._model_name = name
+    def choose_model(self, name: str) -> None:
+        """Take a model, as if the person had."""
+        before, self._model_name = self._model_name, name
         self._show()
+        self.model_chosen.emit(before, name)
         self.edited.emit()
 
     def _show(self) -> None:

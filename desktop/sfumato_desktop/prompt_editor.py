@@ -25,6 +25,10 @@ class PromptEditor(QWidget):
     """Source and target with the changed words marked, one instruction, or concepts, as the method wants."""
 
     edited = Signal()
+    heat_wanted = Signal(str)
+    """The person wants to see where a word looks."""
+    mask_wanted = Signal(str)
+    """The person wants a mask of what a word looks at."""
     reshaped = Signal()
     """Parts came or went: the order of the Tab key has to follow."""
 
@@ -56,6 +60,12 @@ class PromptEditor(QWidget):
             column.addWidget(part)
             part.edited.connect(self._refresh)
             part.edited.connect(self.edited)
+        self._last: PromptField | None = None
+        for field in (self.source, self.target):
+            field.offers_looks = True
+            field.heat_wanted.connect(self.heat_wanted)
+            field.mask_wanted.connect(self.mask_wanted)
+            field.cursorPositionChanged.connect(lambda at=field: self._touched(at))
         self.concepts.reshaped.connect(self.reshaped)
         column.addWidget(self.weights_line)
         self.target.weigh.connect(self._weigh)
@@ -89,6 +99,12 @@ class PromptEditor(QWidget):
         fields = (self.instruction, self.target, self.source)
         return next(field for field in fields if field.isVisibleTo(self))
 
+    def word_at_cursor(self) -> str:
+        """The word under the cursor of the prompt that was touched last; empty if there is none."""
+        touched = self._last is not None and self._last.isVisibleTo(self)
+        word = self._last.word_under_cursor() if self._last is not None and touched else None
+        return word.text if word is not None else ""
+
     def word_weights(self) -> dict[str, float]:
         """Weights other than 1 of words that the target prompt has, by the word in small letters."""
         there = {word.text.lower() for word in words(self.target.text())}
@@ -113,6 +129,10 @@ class PromptEditor(QWidget):
         title.setBuddy(part)
         title.setToolTip(part.toolTip())
         return title
+
+    def _touched(self, field: PromptField) -> None:
+        if field.hasFocus():
+            self._last = field
 
     def _weigh(self, word: Word, direction: int) -> None:
         name = word.text.lower()

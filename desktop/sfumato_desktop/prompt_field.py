@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from PySide6.QtCore import QEvent, QMimeData, QSignalBlocker, QSize, Qt, Signal
-from PySide6.QtGui import QFocusEvent, QKeyEvent, QKeySequence, QResizeEvent, QTextCharFormat, QTextCursor
-from PySide6.QtWidgets import QPlainTextEdit, QSizePolicy, QTextEdit
+from PySide6.QtGui import (
+    QAction,
+    QContextMenuEvent,
+    QFocusEvent,
+    QKeyEvent,
+    QKeySequence,
+    QResizeEvent,
+    QTextCharFormat,
+    QTextCursor,
+)
+from PySide6.QtWidgets import QMenu, QPlainTextEdit, QSizePolicy, QTextEdit
 
 from sfumato.prompts import Word, words
 from sfumato_desktop.named import named
@@ -23,10 +32,16 @@ class PromptField(QPlainTextEdit):
     """The person changed the text."""
     weigh = Signal(Word, int)
     """The person asked for more (1) or less (-1) of the word under the cursor."""
+    heat_wanted = Signal(str)
+    """The person wants to see where a word looks."""
+    mask_wanted = Signal(str)
+    """The person wants a mask of what a word looks at."""
 
     def __init__(self, name: str, accessible: str, tip: str) -> None:
         super().__init__()
         named(self, name, accessible, tip)
+        self.offers_looks = False
+        """Whether a word's menu has its heat map and its mask."""
         self.setTabChangesFocus(True)
         self.setUndoRedoEnabled(False)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -72,6 +87,28 @@ class PromptField(QPlainTextEdit):
         word = self.word_under_cursor()
         if word is not None:
             self.weigh.emit(word, 1 if event.key() == Qt.Key.Key_Up else -1)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        """What can be done with the word that was clicked, above the usual entries."""
+        if event.reason() == QContextMenuEvent.Reason.Mouse and not self.textCursor().hasSelection():
+            self.setTextCursor(self.cursorForPosition(event.pos()))
+        self.menu().popup(event.globalPos())
+
+    def menu(self) -> QMenu:
+        """The context menu for the word under the cursor."""
+        menu = self.createStandardContextMenu()
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        word, before = self.word_under_cursor(), menu.actions()[0]
+        if word is not None and self.offers_looks:
+            for title, asked in (
+                (f"Show &heat map of “{word.text}”", self.heat_wanted),
+                (f"Make &mask from “{word.text}”", self.mask_wanted),
+            ):
+                action = QAction(title, menu)
+                action.triggered.connect(lambda _checked=False, to=asked, text=word.text: to.emit(text))
+                menu.insertAction(before, action)
+            menu.insertSeparator(before)
+        return menu
 
     def focusInEvent(self, event: QFocusEvent) -> None:
         super().focusInEvent(event)

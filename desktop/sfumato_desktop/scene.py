@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from PySide6.QtCore import QRect, QRectF, QSize, QSizeF, Qt
+from PySide6.QtCore import QPointF, QRect, QRectF, QSize, QSizeF, Qt
 from PySide6.QtGui import QImage, qRgba
 
 from sfumato.document.compositor import flatten
@@ -12,6 +12,7 @@ from sfumato.document.geometry import Rect
 from sfumato.document.layers import Document
 from sfumato_desktop import compare, images
 from sfumato_desktop.canvas_view import View
+from sfumato_desktop.heat import Heat
 from sfumato_desktop.pyramid import Pyramid
 
 _TINT = [qRgba(235, 64, 130, value * 115 // 255) for value in range(256)]
@@ -38,6 +39,13 @@ class Scene:
     divider: float | None = None
     """Wipe: share of the width that shows the original; None when the wipe is off."""
     preview: Preview | None = None
+    heat: Heat | None = None
+    """Where a word looked."""
+    heat_image: QImage | None = None
+    hover: QPointF | None = None
+    """Where the mouse is, in document pixels."""
+    legend: QRectF = field(default_factory=QRectF)
+    """Where the legend was drawn, in widget pixels."""
     cursor: QRectF | None = None
     """The brush's outline, in document pixels."""
     core: QRectF | None = None

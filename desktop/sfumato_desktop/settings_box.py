@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
 from PySide6.QtCore import Signal
@@ -9,6 +10,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from sfumato.method import Recipe, Solver
 from sfumato.params import Control, ControlKind
+from sfumato.settings import ModelDefaults
 from sfumato_desktop.forms import Form
 from sfumato_desktop.seed_field import SeedField
 
@@ -62,9 +64,27 @@ SETTINGS = (
         "number",
         "Fresh noise",
         "New noise in every step (eta): 0 is DDIM and repeatable from an inversion, 1 is DDPM.",
+        unit="0: DDIM, 1: DDPM",
         minimum=0,
         maximum=1,
         step=0.05,
+        advanced=True,
+    ),
+    Control(
+        "timestep_offset",
+        "choice",
+        "Timesteps",
+        "As trained suits every model. As published are those of the papers' code, for comparing with it.",
+        "as_trained",
+        choices=("as_trained", "as_published"),
+        advanced=True,
+    ),
+    _control(
+        "encoding",
+        "choice",
+        "Photo as",
+        "What of the autoencoder's answer to start from: its mean, or one sample as some papers' code does.",
+        choices=get_args(Recipe.model_fields["encoding"].annotation),
         advanced=True,
     ),
     _control(
@@ -78,6 +98,36 @@ SETTINGS = (
         advanced=True,
     ),
 )
+
+
+_OFFSETS = {"as_trained": 1, "as_published": 0}
+
+
+def to_recipe(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of these controls as a recipe has them."""
+    return {name: _OFFSETS[value] if name == "timestep_offset" else value for name, value in values.items()}
+
+
+def from_recipe(recipe: Recipe, names: Iterable[str]) -> dict[str, Any]:
+    """The recipe's values as these controls show them."""
+    shown = {name: getattr(recipe, name) for name in names}
+    words = {offset: word for word, offset in _OFFSETS.items()}
+    return {name: words[value] if name == "timestep_offset" else value for name, value in shown.items()}
+
+
+def follow(form: Form, before: ModelDefaults, now: ModelDefaults) -> None:
+    """Have steps and guidance go from one model's defaults to another's; what was set otherwise stays."""
+    values = form.values()
+    for name in ("steps", "guidance"):
+        usual, other = (_start(each, name) for each in (before, now))
+        if form.field(name).value() == usual:
+            values[name] = other
+    form.set_values(values)
+
+
+def _start(defaults: ModelDefaults, name: str) -> Any:
+    kept = getattr(defaults, name)
+    return getattr(Recipe(), name) if kept is None else kept
 
 
 class SettingsBox(QWidget):
@@ -100,9 +150,13 @@ class SettingsBox(QWidget):
     def part(self) -> dict[str, Any]:
         """The settings part of the recipe."""
         values = {control.name: self.form.field(control.name).value() for control in SETTINGS}
-        return {"seed": self.seed.value(), **values}
+        return {"seed": self.seed.value(), **to_recipe(values)}
+
+    def follow(self, before: ModelDefaults, now: ModelDefaults) -> None:
+        """Go from one model's defaults to another's, without `edited`; what the person set stays."""
+        follow(self.form, before, now)
 
     def set_recipe(self, recipe: Recipe) -> None:
         """Show a recipe's settings, without `edited`."""
         self.seed.set_value(recipe.seed)
-        self.form.set_values({control.name: getattr(recipe, control.name) for control in SETTINGS})
+        self.form.set_values(from_recipe(recipe, self.form.names()))

@@ -72,8 +72,9 @@ class StartScreen(QScrollArea):
 
     def _drop_zone(self) -> QFrame:
         self._drop = named(QFrame(), "start_drop", "Drop a picture here")
-        row = QHBoxLayout(self._drop)
-        row.setContentsMargins(16, 14, 16, 14)
+        column = QVBoxLayout(self._drop)
+        column.setContentsMargins(16, 10, 16, 14)
+        row, buttons = QHBoxLayout(), QHBoxLayout()
         mark = QLabel()
         mark.setPixmap(icons.icon("image", "muted").pixmap(36, 36))
         self._open = push_button("Open a photo…", "start_open", self._actions["open"].toolTip())
@@ -81,13 +82,18 @@ class StartScreen(QScrollArea):
         self._open.clicked.connect(self._actions["open"].trigger)
         self._paste = push_button("Paste", "start_paste", self._actions["new_from_clipboard"].toolTip())
         self._paste.clicked.connect(self._actions["new_from_clipboard"].trigger)
+        self._draw = push_button("From words…", "start_words", self._actions["new_from_words"].toolTip())
+        self._draw.clicked.connect(self._actions["new_from_words"].trigger)
         hint = QLabel("Drop a photo or a project anywhere in this window, or")
         row.addWidget(mark)
         row.addSpacing(6)
         hint.setWordWrap(True)
         row.addWidget(hint, 1)
-        row.addWidget(self._open)
-        row.addWidget(self._paste)
+        for button in (self._open, self._paste, self._draw):
+            buttons.addWidget(button)
+        buttons.addStretch(1)
+        column.addLayout(row)
+        column.addLayout(buttons)
         self.setFocusProxy(self._open)
         return self._drop
 

@@ -97,7 +97,7 @@ def inversion_sentence(report: InversionReport | None) -> tuple[str, str]:
     loose = report.psnr is not None and report.psnr < LOOSE_BELOW
     parts = ["Inversion is loose" if loose else "Inverted"]
     if report.psnr is not None:
-        parts.append(f"PSNR {report.psnr:.1f} dB")
+        parts.append(f"PSNR {report.psnr:.1f} dB, VAE alone {report.vae_psnr:.1f}")
     if report.reused:
         parts.append("reused")
     return " · ".join(parts), "warning" if loose else "good"

@@ -9,6 +9,7 @@ from PySide6.QtCore import QEvent, QMimeData, QSize, Qt
 from PySide6.QtGui import QActionGroup, QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QMainWindow, QMenu, QStackedWidget
 
+from sfumato.settings import Settings, load_settings
 from sfumato_desktop import theme
 from sfumato_desktop.actions import Actions
 from sfumato_desktop.brush_settings import BrushSettings
@@ -17,6 +18,7 @@ from sfumato_desktop.docks import Dock
 from sfumato_desktop.edit_panel import EditPanel
 from sfumato_desktop.jobs import Jobs
 from sfumato_desktop.layers_dock import LayersDock
+from sfumato_desktop.librarian import Librarian
 from sfumato_desktop.modes import Modes
 from sfumato_desktop.panels import Panels
 from sfumato_desktop.preferences import Preferences
@@ -43,12 +45,15 @@ class MainWindow(QMainWindow):
         panels: Panels,
         samples: Sequence[Sample] = (),
         device: str = "",
+        settings: Settings | None = None,
     ) -> None:
+        """`settings` are the person's, read anew if absent."""
         super().__init__()
         self.setObjectName("window")
         self.setAcceptDrops(True)
         self.jobs = jobs
         self.preferences = preferences
+        self.librarian = Librarian(settings or load_settings(), self)
         brush = BrushSettings(self)
         self.canvas = Canvas(brush)
         self.registry = Actions(self, self.canvas)

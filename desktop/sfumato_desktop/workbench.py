@@ -13,10 +13,14 @@ from sfumato.errors import SfumatoError
 from sfumato.events import Advanced, Outcome, Ready
 from sfumato_desktop import dialogs, masking
 from sfumato_desktop.filing import Filing
+from sfumato_desktop.making import Making
+from sfumato_desktop.models_dialog import ModelsDialog
 from sfumato_desktop.readout import Measurement, Readout
 from sfumato_desktop.running import Runs
+from sfumato_desktop.seeing import Seeing
 from sfumato_desktop.session import Session
 from sfumato_desktop.status import inversion_sentence
+from sfumato_desktop.steering import Steering
 
 if TYPE_CHECKING:
     from sfumato_desktop.window import MainWindow
@@ -37,7 +41,12 @@ class Workbench(QObject):
         self.catalogue: Ready | None = None
         self._inversion = inversion_sentence(None)
         self.filing = Filing(window, window.preferences)
+        self.filing.fresh = window.librarian.fresh_recipe
+        self._panel.defaults_of = window.librarian.defaults
         self.runs = Runs(window.jobs, self)
+        self.making = Making(window, self.runs)
+        self.seeing = Seeing(window, self.runs)
+        self.steering = Steering(window, self.runs)
         self.readout = Readout(self)
         self._connect_parts()
         self._connect_runs()
@@ -48,13 +57,17 @@ class Workbench(QObject):
         window, panel = self._window, self._panel
         self.filing.opened.connect(self.replace_session)
         self.filing.written.connect(self._status.say)
+        self.seeing.said.connect(self._status.say)
+        self.steering.said.connect(self._status.say)
         window.start.open_path.connect(self.filing.open)
         window.start.open_sample.connect(self.filing.open_sample)
         self._canvas.view_changed.connect(self._show_zoom)
         self._canvas.peeked.connect(lambda peeking: self.look(not peeking))
         self._layers.selected.connect(self._layer_selected)
         self.readout.measured.connect(self._measured)
-        window.jobs.ready.connect(self._catalogue_ready)
+        window.jobs.ready.connect(window.librarian.set_ready)
+        window.librarian.catalogue_changed.connect(self._catalogue_ready)
+        panel.manage_models_requested.connect(self._show_models)
         panel.changed.connect(self._recipe_edited)
         panel.run_requested.connect(lambda: self.runs.edit(panel.asked()))
         panel.stop_requested.connect(self.runs.stop)
@@ -69,12 +82,13 @@ class Workbench(QObject):
         runs.ended.connect(self._run_ended)
         runs.finished.connect(self._run_finished)
         runs.failed.connect(self._run_failed)
-        runs.made_document.connect(self.replace_session)
+        runs.made_document.connect(self._picture_made)
         runs.landed.connect(self._layers.select)
 
     def _handlers(self) -> dict[str, Callable[[], object]]:
         files, canvas, window = self.filing, self._canvas, self._window
         return {
+            "new_from_words": lambda: self.making.ask(self.session),
             "open": files.ask_and_open,
             "new_from_clipboard": files.from_clipboard,
             "paste": lambda: files.paste(self.session),
@@ -104,6 +118,7 @@ class Workbench(QObject):
             "zoom_in": lambda: canvas.zoom_step(1),
             "zoom_out": lambda: canvas.zoom_step(-1),
             "manage_plugins": self._show_plugins,
+            "models": self._show_models,
             "shortcuts": lambda: dialogs.show_shortcuts(window),
             "offline": lambda: dialogs.show_offline(window),
             "about": lambda: dialogs.show_about(window),
@@ -116,18 +131,26 @@ class Workbench(QObject):
         if self.filing.may_close(self.session):
             self._show_session(session)
 
+    def _picture_made(self, made: Session) -> None:
+        """Show a picture made from words; if the open one has to stay, as a layer of it."""
+        if self.filing.may_close(self.session):
+            self._show_session(made)
+        elif self.session is not None:
+            self.making.lay_in(made, self.session)
+
     def close(self) -> bool:
         """Ask about unsaved changes; if all may go, stop everything. Return whether it may."""
         if not self.filing.may_close(self.session):
             return False
         self._show_session(None)
         self.readout.close()
+        self._window.librarian.close()
         self._window.jobs.close()
         return True
 
     def _show_session(self, session: Session | None) -> None:
         previous, self.session = self.session, session
-        for part in (self._canvas, self._layers, self.readout, self.runs):
+        for part in (self._canvas, self._layers, self.readout, self.runs, self.seeing, self.steering):
             part.show_session(session)
         document = session.document if session is not None else None
         self._status.show_document(document)
@@ -242,6 +265,12 @@ class Workbench(QObject):
         layer = self._layers.current
         for name in ("rerun", "use_settings"):
             self._actions[name].setEnabled(layer is not None and layer.edit is not None)
+
+    def _show_models(self) -> ModelsDialog:
+        dialog = ModelsDialog(self._window, self._window.librarian, self._window.preferences.last_folder)
+        dialog.chosen.connect(self._panel.choose_model)
+        dialog.open()
+        return dialog
 
     def _show_plugins(self) -> None:
         dialogs.show_plugins(self._window, self.catalogue, self._window.panels.broken)

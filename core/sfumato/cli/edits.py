@@ -34,6 +34,8 @@ def edit(
     values: o.Values = None,
     inverter_values: o.InverterValues = None,
     mask: o.MaskFile = None,
+    auto_mask: o.AutoMask = None,
+    auto_mask_values: o.AutoMaskValues = None,
     control: o.Controls = None,
     preprocessor: o.Preprocessor = None,
     preprocessor_values: o.PreprocessorValues = None,
@@ -61,8 +63,8 @@ def edit(
         asked, document = o.recipe_of(ctx.params), open_document(picture)
         for note in document.notes:
             typer.echo(note, err=True)
-        workshop = _workshop(ctx.params)
-        job = _job(o.settled(asked, workshop.registry), document, ctx.params)
+        workshop = workshop_of(ctx.params)
+        job = job_of(o.settled(asked, workshop.registry), document, ctx.params)
         outcome = run(job, workshop)
         _tell(outcome, write_results(document, job, outcome, output))
 
@@ -100,8 +102,8 @@ def invert(
         if error_map is not None:
             refuse_output(error_map)
         asked, document = o.recipe_of(ctx.params), open_document(picture)
-        workshop = _workshop(ctx.params)
-        job = _job(o.settled(asked, workshop.registry), document, ctx.params, task="invert")
+        workshop = workshop_of(ctx.params)
+        job = job_of(o.settled(asked, workshop.registry), document, ctx.params, task="invert")
         outcome = run(job, workshop)
         _tell(outcome, [] if error_map is None else [write_error_map(outcome, error_map)])
 
@@ -134,19 +136,24 @@ def generate(
     with answering():
         refuse_output(output)
         asked = o.recipe_of({**ctx.params, "target": prompt, "method": "generate"})
-        workshop = _workshop(ctx.params)
+        workshop = workshop_of(ctx.params)
         job = Job(recipe=o.settled(asked, workshop.registry))
         outcome = run(job, workshop)
         _tell(outcome, write_results(None, job, outcome, output))
 
 
-def _workshop(given: dict[str, Any]) -> Workshop:
+def workshop_of(given: dict[str, Any]) -> Workshop:
+    """A workshop on the machine that options choose."""
     return compose.workshop(**{name: given[name] for name in o.MACHINE})
 
 
-def _job(recipe: Recipe, document: Document, given: dict[str, Any], task: Any = "edit") -> Job:
+def job_of(
+    recipe: Recipe, document: Document, given: dict[str, Any], task: Any = "edit", *, record: bool = False
+) -> Job:
+    """The job that a recipe, a document and options describe."""
     size = document.width, document.height
-    mask = document.mask if given["mask"] is None else open_mask(given["mask"], size)
+    file = given.get("mask")
+    mask = document.mask if file is None else open_mask(file, size)
     return Job(
         recipe=recipe,
         task=task,
@@ -154,6 +161,7 @@ def _job(recipe: Recipe, document: Document, given: dict[str, Any], task: Any = 
         profile=document.profile,
         mask=mask,
         control_images=control_images(given.get("control")),
+        record=record,
     )
 
 

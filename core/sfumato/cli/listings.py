@@ -15,6 +15,7 @@ from sfumato.method import MethodInfo
 from sfumato.params import Control
 from sfumato.preprocessor import PreprocessorInfo
 
+_TITLES = {"editor": "Ways to edit", "inverter": "Ways to invert", "masker": "Ways to make a mask"}
 _NEEDS_INVERSION = {"required": "an inversion", "optional": "an inversion, if it likes"}
 
 
@@ -32,7 +33,7 @@ def methods(
                 raise InputError(f"There is no method '{name}'.", advice=f"There are: {known}.")
             typer.echo("\n".join(line for info in found for line in described(info)))
             return
-        for kind, title in (("editor", "Ways to edit"), ("inverter", "Ways to invert")):
+        for kind, title in _TITLES.items():
             typer.echo(f"{title}:")
             for info in ready.methods:
                 if info.kind == kind:

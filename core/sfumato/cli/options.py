@@ -47,6 +47,13 @@ PreprocessorValues = Annotated[
     list[str] | None, typer.Option("--set-preprocessor", metavar="NAME=VALUE", help="Its parameter.")
 ]
 MaskFile = Annotated[Path | None, typer.Option("--mask", help="White may change, black must not.")]
+AutoMask = Annotated[
+    str | None,
+    typer.Option("--auto-mask", metavar="NAME", help="How to find the mask; see `sfumato methods`."),
+]
+AutoMaskValues = Annotated[
+    list[str] | None, typer.Option("--set-mask", metavar="NAME=VALUE", help="A parameter of --auto-mask.")
+]
 Controls = Annotated[
     list[str] | None, typer.Option("--control", metavar="[NAME=]IMG", help="A control image.")
 ]
@@ -83,6 +90,7 @@ _TUNABLE = (
     ("editor", "values", "--set"),
     ("inverter", "inverter_values", "--set-inverter"),
     ("preprocessor", "preprocessor_values", "--set-preprocessor"),
+    ("masker", "auto_mask_values", "--set-mask"),
 )
 """What has parameters: its field in the recipe, the argument that holds them, the option they come by."""
 MACHINE = ("device", "precision", "threads")
@@ -98,6 +106,8 @@ def recipe_of(given: Mapping[str, Any]) -> Recipe:
     changes = {name: given[name] for name in _SAME_NAME if given.get(name) is not None}
     if given.get("method") is not None:
         changes["editor"] = given["method"]
+    if given.get("auto_mask") is not None:
+        changes["masker"] = given["auto_mask"]
     for name, values, option in _TUNABLE:
         told = pairs(given.get(values), option)
         same = changes.get(name, base[name]) == base[name]
@@ -178,6 +188,7 @@ def settled(recipe: Recipe, registry: Registry) -> Recipe:
             **_by_default(recipe, registry),
             "editor_values": _whole(values, registry),
             "inverter_values": _typed(registry, "inverter", recipe.inverter, recipe.inverter_values),
+            "masker_values": _typed(registry, "masker", recipe.masker, recipe.masker_values),
             "preprocessor_values": _made_with(registry, recipe),
         }
     )

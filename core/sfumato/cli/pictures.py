@@ -53,7 +53,7 @@ def edit_layer(job: Job, outcome: Outcome, chosen: int = 0) -> Layer:
     """The layer of a result; it remembers its request and what it was computed from."""
     edit = EditInfo(
         recipe=job.recipe,
-        mask=job.mask,
+        mask=job.mask if outcome.mask is None else outcome.mask,
         provenance=outcome.provenance,
         candidates=outcome.patches,
         chosen=chosen,

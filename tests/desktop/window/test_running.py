@@ -16,7 +16,7 @@ from sfumato.errors import MemoryShortage
 from sfumato.events import Advanced, Cancelled, Event, Failed, Finished, Outcome
 from sfumato.method import Job, Recipe
 from sfumato_desktop.dialogs import Dialog
-from sfumato_desktop.running import layer_name
+from sfumato_desktop.landing import layer_name
 from sfumato_desktop.session import Session
 from sfumato_desktop.window import MainWindow
 

@@ -37,7 +37,10 @@ from sfumato.events import Broken, ModelInfo, Ready
 from sfumato.method import MethodInfo, Recipe
 from sfumato_desktop import app, dialogs, theme
 from sfumato_desktop.action_table import SPECS
+from sfumato_desktop.download_dialog import DownloadDialog
 from sfumato_desktop.export_dialog import ExportDialog
+from sfumato_desktop.from_words import FromWordsDialog
+from sfumato_desktop.models_dialog import ModelsDialog
 from sfumato_desktop.session import Session
 from sfumato_desktop.window import MainWindow
 
@@ -87,6 +90,9 @@ def test_the_dialogs_controls_are_named_too(window: MainWindow) -> None:
         dialogs.show_offline(window),
         dialogs.show_about(window),
         ExportDialog(window, "photo.jpg"),
+        FromWordsDialog(window, Recipe(), over_picture=True),
+        ModelsDialog(window, window.librarian, ""),
+        DownloadDialog(window, window.librarian.downloads),
     ]
     for dialog in made:
         assert _unnamed(dialog) == [], dialog.objectName()

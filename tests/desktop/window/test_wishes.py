@@ -8,7 +8,7 @@ import pytest
 from sfumato.document.layers import Document, EditInfo, Layer
 from sfumato.method import Recipe
 from sfumato_desktop.edit_details import summary
-from sfumato_desktop.running import layer_name
+from sfumato_desktop.landing import layer_name
 from sfumato_desktop.tries import earlier_try
 
 SNOW = Recipe(editor="order", instruction="make it snow")
