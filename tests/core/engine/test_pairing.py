@@ -92,5 +92,4 @@ def test_equal_prompts_ask_for_nothing_unless_a_weight_differs() -> None:
     equal = replace(ALL, target="a  cat ")
     assert equal.asks_for_nothing
     assert not replace(equal, weights_differ=True).asks_for_nothing
-    assert not replace(equal, concepts=True).asks_for_nothing
     assert not ALL.asks_for_nothing
