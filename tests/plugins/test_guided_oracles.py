@@ -84,7 +84,7 @@ MASKS = {
 
 @pytest.mark.parametrize("masks", MASKS)
 def test_ledits_equals_diffusers(masks: Any) -> None:
-    """A network whose decoder looks at words at a quarter of the latent's size, as Stable Diffusion's does."""
+    """On a network that looks at words at a quarter of the latent's size, as Stable Diffusion does."""
     from diffusers import LEditsPPPipelineStableDiffusion
 
     parts, steps = tiny_parts() | {"unet": deep_unet()}, 3
