@@ -33,9 +33,8 @@ class Facts:
 
     @property
     def asks_for_nothing(self) -> bool:
-        """Equal prompts, no weight and no concept: what runs is a reconstruction."""
-        same = self.source.split() == self.target.split()
-        return same and not self.weights_differ and not self.concepts
+        """Equal prompts and no weight: what runs by prompts alone is a reconstruction."""
+        return self.source.split() == self.target.split() and not self.weights_differ
 
     def has(self, need: Need) -> bool:
         """Whether a need is met."""

@@ -12,7 +12,7 @@ from sfumato.controlling import control_outcome
 from sfumato.errors import MethodError
 from sfumato.events import Cost, InversionReport, Outcome
 from sfumato.masking import find_mask
-from sfumato.method import Edit, EditRequest, Job, Pixels, Progress, Recipe
+from sfumato.method import Edit, EditRequest, Job, Need, Pixels, Progress, Recipe
 from sfumato.models.catalogue import Additions
 from sfumato.order import Order, check
 from sfumato.pace import Advance, Phase
@@ -268,6 +268,7 @@ def _notes(order: Order, edit: Edit | None, inversion: Inversion | None) -> tupl
     own = None if inversion is None else inversion.grid.eta
     if own is not None and order.job.recipe.eta not in (Recipe().eta, own):
         return (f"Edits of this inversion run at eta {own:g}, which its noise was made for.", *edit.notes)
-    if order.inverter is not None and order.facts.asks_for_nothing:
+    by_prompt = order.inverter is not None and Need.TARGET_PROMPT in order.editor.needs
+    if by_prompt and order.facts.asks_for_nothing:
         return ("Both prompts say the same, so this is a reconstruction of your picture.", *edit.notes)
     return edit.notes

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sfumato.diffusion.guidance import AttentionGuidance
 from sfumato.diffusion.inversion import Inversion
-from sfumato.diffusion.sampling import Branch, StepState, descend, inverted_branch, shown
+from sfumato.diffusion.sampling import Branch, StepState, carry, descend, inverted_branch, shown
 from sfumato.diffusion.text import Text
 from sfumato.errors import InputError
 from sfumato.hookspecs import hookimpl
@@ -92,9 +92,9 @@ class Pix2PixZero(Editor[Pix2PixZeroParams]):
 
         def after(state: StepState) -> None:
             if drifts:
-                there = inversion.at(state.i + 1)
-                state.latents["tgt"] = state.latents["tgt"] + (there - ahead[0].latents["src"])
-                ahead[0].latents["src"] = there
+                state.latents["src"] = ahead[0].latents["src"]
+                carry(state, inversion)
+                ahead[0].latents["src"] = state.latents["src"]
 
         states = descend(model, request, inversion, [guide.target], guide.stepping, before)
         last = yield from shown(states, "tgt", grid, after)

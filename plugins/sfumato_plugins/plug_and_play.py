@@ -66,7 +66,7 @@ class PlugAndPlay(Editor[PlugAndPlayParams]):
         assert inversion is not None
         source = inverted_branch(model, request, inversion, "src", self.prompt_to_invert(request))
         pin = inversion.trajectory if request.params.source_path == "stored trajectory" else None
-        source = replace(conditional(source), pin=pin)
+        source = replace(conditional(source), pin=pin, pull=None)
         target = inverted_branch(model, request, inversion, "tgt", request.target)
         run = range(skipped(request.start, inversion.grid), inversion.grid.steps)
         plan = injection(model, request.params, run, tuple(row.name for row in target.rows))

@@ -23,7 +23,13 @@ INSTALLED = {canonicalize_name(found.metadata["Name"]) for found in distribution
 
 # These may import torch: they are loaded on the engine thread.
 HEAVY = ("core/sfumato/diffusion/", "core/sfumato/models/", "plugins/sfumato_plugins/")
-LIGHT_ALL_THE_SAME = ("plugins/sfumato_plugins/panels/", "core/sfumato/models/catalogue.py")
+LIGHT_ALL_THE_SAME = (
+    "plugins/sfumato_plugins/panels/",
+    *(
+        f"core/sfumato/models/{name}.py"
+        for name in ("catalogue", "conversion", "details", "download", "fingerprint", "places", "shelf")
+    ),
+)
 
 
 def light_modules() -> list[str]:

@@ -11,8 +11,9 @@ from sfumato.cli.answers import answering, version_text
 from sfumato.cli.attention import attention, trajectory
 from sfumato.cli.control import control
 from sfumato.cli.edits import edit, generate, invert
-from sfumato.cli.listings import methods, models
+from sfumato.cli.listings import methods
 from sfumato.cli.masks import mask
+from sfumato.cli.models import models
 from sfumato.cli.opening import open_window
 from sfumato.cli.replay import replay
 from sfumato.cli.selftest import self_test
@@ -39,7 +40,8 @@ app = typer.Typer(
 )
 recipes = typer.Typer(help="Run recipes again.", rich_markup_mode=None, no_args_is_help=True)
 app.add_typer(recipes, name="recipe")
-for command in (edit, invert, generate, mask, attention, trajectory, control, methods, models):
+app.add_typer(models, name="models")
+for command in (edit, invert, generate, mask, attention, trajectory, control, methods):
     app.command()(command)
 app.command("open", hidden=True)(open_window)
 recipes.command()(replay)

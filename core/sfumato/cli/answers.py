@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from typing import TypeVar
 
 import typer
 
 from sfumato.errors import InputError, ModelError, SfumatoError
 from sfumato.events import Outcome
 from sfumato.failure import explain
-from sfumato.method import Job
+from sfumato.method import Job, Progress
 from sfumato.pace import Pace
 from sfumato.pairing import PairingError
 from sfumato.perform import Walk, perform, stepped
 from sfumato.workshop import Workshop
 
+R = TypeVar("R")
 FAILURE, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 
@@ -58,6 +60,18 @@ def run(job: Job, workshop: Workshop) -> Outcome:
         return walk.result
     except Exception as error:
         raise explain(error, job) from error.__cause__
+    finally:
+        steps.close()
+
+
+def walked(steps: Generator[Progress, None, R]) -> R:
+    """Go through long work in the foreground, showing how far it is, and return what it returns."""
+    walk = Walk(steps)
+    try:
+        with _bar() as show:
+            for now in walk:
+                show(now.stage, now.step, now.total, None)
+        return walk.result
     finally:
         steps.close()
 

@@ -1,4 +1,4 @@
-"""`sfumato methods` and `sfumato models`."""
+"""`sfumato methods`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from sfumato import compose
 from sfumato.cli.answers import answering
 from sfumato.errors import InputError
-from sfumato.events import Broken, ModelInfo
+from sfumato.events import Broken
 from sfumato.method import MethodInfo
 from sfumato.params import Control
 from sfumato.preprocessor import PreprocessorInfo
@@ -44,17 +44,6 @@ def methods(
         _tell_broken(ready.broken)
 
 
-def models() -> None:
-    """List the models."""
-    with answering():
-        workshop = compose.workshop()
-        for info in workshop.registry.models.values():
-            typer.echo(f"{_model(info)}\n    {workshop.checkpoint(info.name).folder}")
-        for network in workshop.registry.describe().networks:
-            typer.echo(f"{network.name}: {network.title}, a ControlNet")
-        _tell_broken(workshop.registry.broken)
-
-
 def described(info: MethodInfo | PreprocessorInfo) -> Iterator[str]:
     """A method in full: what it is, what it needs, every parameter."""
     kind = info.kind if isinstance(info, MethodInfo) else "preprocessor"
@@ -81,11 +70,6 @@ def _range(control: Control) -> str:
         unit = f" {control.unit}" if control.unit else ""
         return f"{kind}{control.minimum:g} to {control.maximum:g}{unit}"
     return "true | false" if control.kind == "flag" else control.kind
-
-
-def _model(info: ModelInfo) -> str:
-    note = f"\n    {info.note}" if info.note else ""
-    return f"{info.name}: {info.title}, {info.size} pixels{note}"
 
 
 def _tell_broken(broken: Iterable[Broken]) -> None:

@@ -10,11 +10,12 @@ import typer
 from pydantic import ValidationError
 
 from sfumato.errors import InputError
-from sfumato.files.recipe import SavedRecipe, load_recipe
-from sfumato.method import Recipe
+from sfumato.files.recipe import load_recipe
+from sfumato.method import Need, Recipe
 from sfumato.models.control_folder import is_network
 from sfumato.params import explain
 from sfumato.plugins import Kind, Registry
+from sfumato.settings import ModelDefaults, load_settings
 
 Picture = Annotated[Path, typer.Argument(metavar="IN", help="The picture, or an .ora project.")]
 Output = Annotated[
@@ -68,6 +69,13 @@ Encoding = Annotated[str | None, typer.Option(help="Encode a picture as its mean
 Seed = Annotated[int | None, typer.Option(help="Where randomness starts.")]
 Candidates = Annotated[int | None, typer.Option(help="How many results to make.")]
 Size = Annotated[str | None, typer.Option(metavar="WxH", help="Size of the picture, in pixels.")]
+Loras = Annotated[
+    list[str] | None, typer.Option("--lora", metavar="FILE[:X]", help="A LoRA to put on, with strength X.")
+]
+Embeddings = Annotated[
+    list[Path] | None, typer.Option("--embedding", help="A textual-inversion file; prompts may use its word.")
+]
+Vae = Annotated[Path | None, typer.Option(help="A folder or file with another autoencoder.")]
 ModelName = Annotated[str | None, typer.Option("--model", help="A model's name, or a diffusers folder.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")]
 Precision = Annotated[str | None, typer.Option(help="fp32, bf16 or fp16.")]
@@ -93,7 +101,8 @@ def recipe_of(given: Mapping[str, Any]) -> Recipe:
 
     Raises `InputError` in one sentence for a value that cannot be.
     """
-    base = _saved(given.get("recipe")).recipe.model_dump()
+    path = given.get("recipe")
+    base = (Recipe() if path is None else load_recipe(path).recipe).model_dump()
     changes = {name: given[name] for name in _SAME_NAME if given.get(name) is not None}
     if given.get("method") is not None:
         changes["editor"] = given["method"]
@@ -109,14 +118,30 @@ def recipe_of(given: Mapping[str, Any]) -> Recipe:
         changes["concepts"] = tuple(concept_of(text) for text in given["concept"])
     if given.get("size"):
         changes["size"] = size_of(given["size"])
-    try:
-        return Recipe.model_validate(base | changes)
+    changes |= _additions(given)
+    try:  # only what was said counts as said, so that a model's own defaults can speak for the rest
+        return Recipe.model_validate(changes if path is None else base | changes)
     except ValidationError as error:
         raise InputError(explain(error, "The request", tuple(Recipe.model_fields))) from error
 
 
-def _saved(path: Path | None) -> SavedRecipe:
-    return SavedRecipe(recipe=Recipe()) if path is None else load_recipe(path)
+def _additions(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What goes on top of the model, by whole paths."""
+    loras = [_lora(text) for text in given.get("lora") or ()]
+    embeddings = [str(path.expanduser().absolute()) for path in given.get("embedding") or ()]
+    vae = given.get("vae")
+    told = {"loras": loras, "embeddings": embeddings, "vae": vae and str(vae.expanduser().absolute())}
+    return {name: value for name, value in told.items() if value}
+
+
+def _lora(text: str) -> tuple[str, float]:
+    """Read "style.safetensors:0.8"; without a number the strength is 1."""
+    path, colon, strength = text.rpartition(":")
+    try:
+        value = float(strength) if colon else 1.0
+    except ValueError:
+        path, value = text, 1.0
+    return str(Path(path if colon else text).expanduser().absolute()), value
 
 
 def pairs(texts: Iterable[str] | None, option: str) -> dict[str, str]:
@@ -154,13 +179,13 @@ def settled(recipe: Recipe, registry: Registry) -> Recipe:
     """Give values their types and folders their whole paths, so that the recipe is what a window keeps.
 
     A model's name goes before a folder that happens to be called the same.
+    What the recipe does not say is said by the person's settings: which model, and its defaults.
     Raises `InputError` for a parameter a method does not have or a value it does not take.
     """
     values = _typed(registry, "editor", recipe.editor, recipe.editor_values)
-    folder = recipe.model not in registry.checkpoints and Path(recipe.model).is_dir()
     return recipe.model_copy(
         update={
-            "model": str(Path(recipe.model).resolve()) if folder else recipe.model,
+            **_by_default(recipe, registry),
             "editor_values": _whole(values, registry),
             "inverter_values": _typed(registry, "inverter", recipe.inverter, recipe.inverter_values),
             "masker_values": _typed(registry, "masker", recipe.masker, recipe.masker_values),
@@ -172,9 +197,9 @@ def settled(recipe: Recipe, registry: Registry) -> Recipe:
 def _whole(values: dict[str, Any], registry: Registry) -> dict[str, Any]:
     """The values, with whole paths for the folders of ControlNets."""
     folders = {
-        name: str(Path(value).expanduser().resolve())
+        name: str(Path(value).resolve())
         for name, value in values.items()
-        if isinstance(value, str) and value not in registry.networks and is_network(Path(value).expanduser())
+        if isinstance(value, str) and value not in registry.networks and is_network(Path(value))
     }
     return values | folders
 
@@ -184,6 +209,17 @@ def _made_with(registry: Registry, recipe: Recipe) -> dict[str, Any]:
         return {}
     _, params = registry.preprocessor(recipe.preprocessor, recipe.preprocessor_values)
     return params.model_dump(include=set(recipe.preprocessor_values))
+
+
+def _by_default(recipe: Recipe, registry: Registry) -> dict[str, Any]:
+    """The model by its name or whole path, and what the person's settings say where the recipe does not."""
+    settings, said = load_settings(), recipe.model_fields_set
+    name = recipe.model if "model" in said else settings.default_model or recipe.model
+    model = str(Path(name).resolve()) if name not in registry.checkpoints and Path(name).exists() else name
+    defaults = dict(settings.model_defaults.get(model, ModelDefaults()))
+    if Need.IMAGE in registry.info("editor", recipe.editor).needs:
+        defaults.pop("size", None)
+    return {"model": model, **{k: v for k, v in defaults.items() if v is not None and k not in said}}
 
 
 def _typed(registry: Registry, kind: Kind, name: str, values: Mapping[str, Any]) -> dict[str, Any]:

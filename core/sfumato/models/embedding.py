@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import AddedToken
 from torch import Tensor, nn
+from transformers import AddedToken
 
 from sfumato.errors import ModelError
 from sfumato.models.model import Model

@@ -48,6 +48,9 @@ _PREFIXES = {
 }
 """What a flat name begins with -> the part it is in; without any of them it is the U-Net's."""
 _ORIGINAL_NAMES = {
+    "input_blocks_": "down_blocks_",
+    "middle_block_": "mid_block_",
+    "output_blocks_": "up_blocks_",
     "_in_layers_2": "_conv1",
     "_out_layers_3": "_conv2",
     "_emb_layers_1": "_time_emb_proj",
@@ -178,7 +181,10 @@ def _changes(tensors: dict[str, Tensor], path: Path, model: Model) -> dict[str, 
                 kept=UNCHANGED,
             )
     if any("input_blocks" in key or "output_blocks" in key for key in tensors):
-        tensors = _maybe_map_sgm_blocks_to_diffusers(tensors, _Config(model))
+        try:
+            tensors = _maybe_map_sgm_blocks_to_diffusers(tensors, _Config(model))
+        except (ValueError, IndexError, KeyError, TypeError) as error:
+            raise foreign(path, "LoRA", "its blocks go by names this version does not know") from error
     matrices: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         if match := _MATRIX.fullmatch(key):

@@ -56,6 +56,17 @@ def test_an_edit_is_written_with_its_recipe(edit: Run) -> None:
     assert saved.provenance["threads"] == 1
 
 
+def test_concepts_and_conventions_travel_with_the_recipe(edit: Run) -> None:
+    words = ("--concept", "a 3:2 photo", "--concept", "leaf : -0.5", "--timestep-offset", "0")
+    result = edit("--method", "ledits", *words, "--encoding", "sample", "--source", "", "--inverter", "naive")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "reconstruction" not in result.stdout, "concepts ask for something, whatever the prompts say"
+    saved = read_recipe("out.png")
+    assert saved is not None
+    assert saved.recipe.concepts == (("a 3:2 photo", 1.0), ("leaf", -0.5))
+    assert (saved.recipe.timestep_offset, saved.recipe.encoding) == (0, "sample")
+
+
 def test_profile_and_exif_come_along(edit: Run, display_p3: bytes) -> None:
     exif = Image.Exif()
     exif[0x010F] = "A camera"
@@ -168,6 +179,16 @@ def test_equal_prompts_run_with_a_note(edit: Run) -> None:
         (("--set-inverter", "nope=1"), "no parameter 'nope'"),
         (("--weight", "green=much"), "cannot be 'much'"),
         (("--weight", "zebra=2"), "'zebra'"),
+        (("--concept", ":2"), "--concept wants TEXT:STRENGTH"),
+        (("--method", "ledits"), "LEDITS++ needs something to add or to take away"),
+        (("--method", "ledits", "--concept", "hat:0"), "LEDITS++ needs something to add"),
+        (("--method", "instruct_pix2pix"), "InstructPix2Pix needs an instruction: say what to do."),
+        (
+            ("--method", "instruct_diffusion", "--instruction", "make it red"),
+            "InstructDiffusion needs a model trained to follow instructions",
+        ),
+        (("--timestep-offset", "2"), "'timestep_offset' cannot be 2"),
+        (("--encoding", "best"), "'encoding' cannot be 'best'"),
         (("--steps", "0"), "'steps' cannot be 0"),
         (("--eta", "1.5"), "'eta' cannot be 1.5"),
         (("--guidance", "nan"), "'guidance'"),

@@ -71,9 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
             if path.startswith(f"/{repo}/resolve/{COMMIT}/"):
                 name = path.removeprefix(f"/{repo}/resolve/{COMMIT}/")
                 if name.endswith(LARGE):
-                    return self._send(
-                        b"", 302, {**self._headers(name, files[name]), "Location": f"/cdn{path}"}
-                    )
+                    return self._send(b"", 302, {**self._headers(files[name]), "Location": f"/cdn{path}"})
                 return self._file(name, files[name])
             if path.startswith(f"/cdn/{repo}/"):
                 name = path.partition(f"{COMMIT}/")[2]

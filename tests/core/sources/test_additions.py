@@ -129,6 +129,16 @@ def test_ours_reads_the_trainers_names_as_diffusers_does(model: Any) -> None:
     assert ours == {_place(match["layer"], flat) for key in theirs if (match := _MATRIX.fullmatch(key))}
 
 
+def test_the_block_names_of_the_original_code_are_read(model: Any, tmp_path: Path) -> None:
+    from sfumato.models.lora import read_lora
+
+    tensors = kohya({key: value for key, value in matrices(model).items() if "attn1" in key[1]})
+    renamed = {key.replace("down_blocks_0_attentions_0", "input_blocks_1_1"): t for key, t in tensors.items()}
+    assert renamed.keys() != tensors.keys()
+    lora = read_lora(Path(written(tmp_path / "a.safetensors", renamed)), model)
+    assert list(lora.changes["unet"]) == ["down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"]
+
+
 def test_additions_are_part_of_what_the_model_is(model: Any, added: Any, tmp_path: Path) -> None:
     path = written(tmp_path / "a.safetensors", kohya(matrices(model)))
     hashes = {model.weights_hash}
@@ -263,6 +273,13 @@ def spoiled(tensors: dict[str, torch.Tensor], change: Callable[[str, torch.Tenso
         (lambda t: t | {"lora_unet_x.dora_scale": torch.ones(1)}, "DoRA"),
         (lambda t: {"model.diffusion_model.out.2.weight": torch.ones(2)}, "not a LoRA"),
         (lambda t: {}, "empty"),
+        (
+            lambda t: {
+                f"lora_unet_{block}.lora_up.weight": torch.ones(2, 2)
+                for block in ("input_blocks_1_1_x", "middle_block_9_x")
+            },
+            "names this version",
+        ),
     ],
 )
 def test_a_foreign_lora_leaves_the_model_unchanged(
