@@ -176,7 +176,10 @@ def show_offline(parent: QWidget) -> Dialog:
     """How anyone can check the promise."""
     dialog = Dialog(parent, "offline_page", "Offline")
     dialog.setMinimumWidth(460)
-    dialog.add_text("Sfumato does not use the network. Photos, prompts and results stay on this machine.")
+    dialog.add_text(
+        "Sfumato does not use the network unless you ask it to fetch a model by its name. "
+        "Photos, prompts and results stay on this machine."
+    )
     dialog.add_text(
         "The models are files on your disk and are opened with downloads switched off "
         "(HF_HUB_OFFLINE=1, local files only, no telemetry, no update check, no crash upload).",

@@ -13,6 +13,7 @@ from sfumato.errors import ModelError, SfumatoError, StorageError
 from sfumato.events import ModelInfo, Ready
 from sfumato.method import Recipe
 from sfumato.models.catalogue import from_path
+from sfumato.models.conversion import convert
 from sfumato.models.folder import describe
 from sfumato.models.shelf import Details, Shelf, Shelved
 from sfumato.settings import ModelDefaults, Settings
@@ -73,6 +74,10 @@ class Librarian(QObject):
 
     def add(self, place: Path) -> None:
         self._do(lambda shelf: f"{shelf.add(place).title} is on the list; its files stay where they are.")
+
+    def convert(self, place: Path) -> None:
+        """Write a pickled checkpoint anew without pickles, in a process that can run nothing."""
+        self._do(lambda shelf: f"Converted to {convert(place, shelf.settings)}; the original stays.")
 
     def remove(self, name: str, *, files: bool) -> None:
         self._do(lambda shelf: shelf.remove(name, files=files))

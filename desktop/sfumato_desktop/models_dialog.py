@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from sfumato.errors import SfumatoError
 from sfumato.models.catalogue import SINGLE_FILE
+from sfumato.models.folder import PICKLES
 from sfumato.models.shelf import Details, Shelved
 from sfumato_desktop import dialogs, icons
 from sfumato_desktop.dialogs import Dialog
@@ -145,10 +146,28 @@ class ModelsDialog(Dialog):
             self._librarian.add(Path(chosen))
 
     def _ask_for_file(self) -> None:
-        kinds = f"Checkpoints (*{SINGLE_FILE})"
+        kinds = f"Checkpoints ({' '.join(f'*{ending}' for ending in (SINGLE_FILE, *sorted(PICKLES)))})"
         chosen, _kind = QFileDialog.getOpenFileName(self, "Add a checkpoint", self._folder, kinds)
         if chosen:
-            self._librarian.add(Path(chosen))
+            self._add_file_at(Path(chosen))
+
+    def _add_file_at(self, place: Path) -> None:
+        """Use a file where it is; of a pickled one, which could run programs, a safe copy."""
+        if place.suffix.lower() not in PICKLES:
+            self._librarian.add(place)
+            return
+        button = QMessageBox.StandardButton
+        answer = QMessageBox.question(
+            self,
+            "Convert checkpoint",
+            f"{place.name} is of a kind that can hold programs, so it is not opened as it is.\n"
+            "Write a safe copy of its weights? The original stays as it is.",
+            button.Yes | button.Cancel,
+            button.Yes,
+        )
+        if answer == button.Yes:
+            self.said.setText(f"Converting {place.name}…")
+            self._librarian.convert(place)
 
     def _ask_for_download(self) -> DownloadDialog:
         dialog = DownloadDialog(self, self._librarian.downloads)

@@ -184,3 +184,20 @@ def test_it_opens_from_the_menu_before_anything_is_loaded(window) -> None:
     assert dialog is not None
     assert "still being loaded" in _said(dialog, "models_said")
     dialog.reject()
+
+
+def test_a_pickled_file_is_converted_only_if_the_person_agrees(
+    dialog: ModelsDialog, librarian: Librarian, tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+    monkeypatch.setattr(
+        "sfumato_desktop.librarian.convert", lambda place, _settings: asked.append(place) or place
+    )
+    answers = iter((QMessageBox.StandardButton.Cancel, QMessageBox.StandardButton.Yes))
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: next(answers))
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(tmp_path / "old.ckpt"), ""))
+    _press(dialog, "model_add_file")
+    with qtbot.waitSignal(librarian.said) as said:
+        _press(dialog, "model_add_file")
+    assert asked == [tmp_path / "old.ckpt"]
+    assert said.args == [f"Converted to {tmp_path / 'old.ckpt'}; the original stays."]

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPointF
+from PySide6.QtCore import QCoreApplication, QEvent, QPointF, Qt
+from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QPlainTextEdit
 from pytestqt.qtbot import QtBot
 
@@ -210,9 +211,11 @@ def test_the_legend_follows_the_mouse(
     seeing.registry["heat_map"].trigger()
     _look(seeing, engine, outcome)
     qtbot.waitUntil(lambda: not seeing.canvas.scene.legend.isEmpty())
-    for point in (seeing.canvas.rect().center() / 2, seeing.canvas.rect().center()):
-        qtbot.mouseMove(seeing.canvas, point)  # a mouse that is there already does not move
-    qtbot.waitUntil(lambda: seeing.canvas.scene.hover is not None)
+    none, middle = Qt.MouseButton.NoButton, QPointF(seeing.canvas.rect().center())
+    where = QPointF(seeing.canvas.mapToGlobal(seeing.canvas.rect().center()))
+    moved = QMouseEvent(QEvent.Type.MouseMove, middle, where, none, none, Qt.KeyboardModifier.NoModifier)
+    QCoreApplication.sendEvent(seeing.canvas, moved)
+    assert seeing.canvas.scene.hover == seeing.canvas.view.to_document(middle)
 
 
 def test_the_error_of_an_inversion_is_shown_once_it_is_known(
