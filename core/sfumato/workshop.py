@@ -55,8 +55,6 @@ class Workshop:
         self._added: tuple[Additions, list[tuple[int, int]]] = Additions(), []
         self._take_off: Callable[[], None] | None = None
         self._networks: dict[Checkpoint, ControlNet] = {}
-        self._added: tuple[Additions, list[tuple[int, int]]] = Additions(), []
-        self._take_off: Callable[[], None] | None = None
 
     def checkpoint(self, name: str) -> Checkpoint:
         """The checkpoint of that name, downloaded since or not, or the folder or file at that path."""
