@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from sfumato.cli.answers import answering, version_text
 from sfumato.cli.attention import attention, trajectory
+from sfumato.cli.bench import bench
 from sfumato.cli.control import control
 from sfumato.cli.edits import edit, generate, invert
 from sfumato.cli.elbo import elbo
@@ -42,6 +43,7 @@ app = typer.Typer(
 recipes = typer.Typer(help="Run recipes again.", rich_markup_mode=None, no_args_is_help=True)
 app.add_typer(recipes, name="recipe")
 app.add_typer(models, name="models")
+app.add_typer(bench, name="bench")
 for command in (edit, invert, generate, mask, attention, trajectory, elbo, control, methods):
     app.command()(command)
 app.command("open", hidden=True)(open_window)
