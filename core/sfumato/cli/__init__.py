@@ -19,6 +19,7 @@ from sfumato.cli.models import models
 from sfumato.cli.opening import open_window
 from sfumato.cli.replay import replay
 from sfumato.cli.selftest import self_test
+from sfumato.cli.sweep import sweep
 
 __all__ = ["app", "main"]
 
@@ -44,6 +45,7 @@ recipes = typer.Typer(help="Run recipes again.", rich_markup_mode=None, no_args_
 app.add_typer(recipes, name="recipe")
 app.add_typer(models, name="models")
 app.add_typer(bench, name="bench")
+app.add_typer(sweep, name="sweep")
 for command in (edit, invert, generate, mask, attention, trajectory, elbo, control, methods):
     app.command()(command)
 app.command("open", hidden=True)(open_window)
