@@ -72,7 +72,10 @@ def test_a_painted_mask_goes_before_a_masker(make_workshop: Make, make_job: Make
 
 
 def test_a_job_may_ask_for_the_mask_alone(make_workshop: Make, make_job: Make) -> None:
-    outcome = do(make_job(task="mask", masker="diffedit", inverter=""), make_workshop())
+    outcome = do(
+        make_job(task="mask", masker="diffedit", masker_values={"threshold": 0.3}, inverter=""),
+        make_workshop(),
+    )
     assert outcome.mask is not None
     assert (outcome.patches, outcome.inversion) == ((), None)
     assert outcome.rows == {"mask": 20, "inversion": 0, "edit": 0}
