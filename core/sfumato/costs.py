@@ -126,7 +126,7 @@ def measured(workshop: Workshop, model: str, steps: int, run: Run) -> Iterator[L
             continue
         again = NOTHING
         if inverter is not None:
-            again = run(replace(job, task="invert", id=f"{job.id}-again"), workshop).costs["inversion"]
+            again = run(replace(job, id=f"{job.id}-again"), workshop).costs["inversion"]
         yield Line(name, editor.name, steps, first.costs["inversion"], first.costs["edit"], again)
 
 
