@@ -43,12 +43,12 @@ def perform(job: Job, workshop: Workshop) -> Generator[Advance, None, Outcome]:
         return (yield from control_outcome(job, workshop.registry))
     order = check(job, workshop)
     plan = _plan(order, workshop)
-    model = yield from _through(workshop.load(order.model.name, Additions.of(job.recipe)), plan)
-    networks = yield from _through(workshop.load_networks(order.networks, model), plan)
+    model = yield from through(workshop.load(order.model.name, Additions.of(job.recipe)), plan)
+    networks = yield from through(workshop.load_networks(order.networks, model), plan)
     meter, plan = _Meter(model), plan[1:]
     mask = scene = inversion = report = edit = None
     if order.masker is not None:
-        mask, scene = yield from _through(find_mask(order, model), plan)
+        mask, scene = yield from through(find_mask(order, model), plan)
         order, plan = order.with_mask(mask), plan[1:]
         meter.note("mask")
     if scene is None or not order.masks_only:
@@ -62,10 +62,10 @@ def perform(job: Job, workshop: Workshop) -> Generator[Advance, None, Outcome]:
         meter.note("inversion")
         if order.edits:
             editing = order.editor.edit(scene.request, inversion, model)
-            edit = yield from _through(editing, plan[-2:], scene.region.box)
+            edit = yield from through(editing, plan[-2:], scene.region.box)
         meter.note("edit")
     if edit is not None:
-        patches = yield from _through(develop(order, scene, edit, model), plan[-1:])
+        patches = yield from through(develop(order, scene, edit, model), plan[-1:])
     return Outcome(
         box=scene.region.box,
         patches=tuple(patches),
@@ -124,7 +124,7 @@ def _plan(order: Order, workshop: Workshop) -> Plan:
     return ("loading", 0 if workshop.has_loaded(order.model.name) else 6), *masking, *inverting, *editing
 
 
-def _through(
+def through(
     steps: Steps[R], plan: Plan, box: tuple[int, int, int, int] | None = None
 ) -> Generator[Advance, None, R]:
     """Run `steps` as the first phase of `plan`, saying with each what is still ahead."""
@@ -183,7 +183,7 @@ def _invert(
         inversion = None
     reused = inversion is not None
     if inversion is None:
-        inversion = yield from _through(inverter.invert(request, model), plan, scene.region.box)
+        inversion = yield from through(inverter.invert(request, model), plan, scene.region.box)
         if seen is not None:
             inversion = replace(inversion, maps=seen.source_maps())
         workshop.store.put(key, inversion)
@@ -242,7 +242,7 @@ def _measured(
     """Whoever only inverts wants to know how good it is, also where the inverter did not look."""
     from sfumato.diffusion.sampling import replayed
 
-    back = yield from _through(replayed(model, request, inversion), plan)
+    back = yield from through(replayed(model, request, inversion), plan)
     return replace(inversion, reconstruction=back)
 
 

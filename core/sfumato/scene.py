@@ -61,7 +61,7 @@ class Scene:
 def stage(order: Order, model: Model, networks: tuple[ControlNet, ...] = ()) -> Scene:
     """Cut the region around the mask, scale it to the model's size and encode it."""
     job, recipe = order.job, order.job.recipe
-    region = _region(job, model)
+    region = region_of(job, model)
     seen = None if job.image is None or order.from_words else cut(job.image, job.profile, region)
     image = None if seen is None else to_tensor(seen, model)
     width, height = region.size
@@ -120,7 +120,8 @@ def _encoded(image: Tensor, shape: tuple[int, ...], recipe: Recipe, model: Model
     return model.encode(image, noise=fresh_noise(recipe.seed, shape, model.device)())
 
 
-def _region(job: Job, model: Model) -> Region:
+def region_of(job: Job, model: Model) -> Region:
+    """The part of a job's picture the model works on, and at what size."""
     if job.image is not None:
         height, width = job.image.shape[:2]
         native, multiple = model.info.size, model.info.multiple

@@ -9,14 +9,17 @@ from typer.core import TyperGroup
 
 from sfumato.cli.answers import answering, version_text
 from sfumato.cli.attention import attention, trajectory
+from sfumato.cli.bench import bench
 from sfumato.cli.control import control
 from sfumato.cli.edits import edit, generate, invert
+from sfumato.cli.elbo import elbo
 from sfumato.cli.listings import methods
 from sfumato.cli.masks import mask
 from sfumato.cli.models import models
 from sfumato.cli.opening import open_window
 from sfumato.cli.replay import replay
 from sfumato.cli.selftest import self_test
+from sfumato.cli.sweep import sweep
 
 __all__ = ["app", "main"]
 
@@ -41,7 +44,9 @@ app = typer.Typer(
 recipes = typer.Typer(help="Run recipes again.", rich_markup_mode=None, no_args_is_help=True)
 app.add_typer(recipes, name="recipe")
 app.add_typer(models, name="models")
-for command in (edit, invert, generate, mask, attention, trajectory, control, methods):
+app.add_typer(bench, name="bench")
+app.add_typer(sweep, name="sweep")
+for command in (edit, invert, generate, mask, attention, trajectory, elbo, control, methods):
     app.command()(command)
 app.command("open", hidden=True)(open_window)
 recipes.command()(replay)

@@ -14,7 +14,7 @@ from sfumato.errors import InputError, ModelError, SfumatoError
 from sfumato.events import Outcome
 from sfumato.failure import explain
 from sfumato.method import Job, Progress
-from sfumato.pace import Pace
+from sfumato.pace import Advance, Pace
 from sfumato.pairing import PairingError
 from sfumato.perform import Walk, perform, stepped
 from sfumato.workshop import Workshop
@@ -50,7 +50,12 @@ def exit_code(error: SfumatoError) -> int:
 
 def run(job: Job, workshop: Workshop) -> Outcome:
     """Perform a job in the foreground. Raises `SfumatoError`; a bug is one that carries details."""
-    steps = stepped(perform(job, workshop))
+    return follow(perform(job, workshop), job)
+
+
+def follow(work: Generator[Advance, None, R], job: Job) -> R:
+    """Go through `work`, which is about `job`, showing how far it is. Raises as `run` does."""
+    steps = stepped(work)
     walk, pace = Walk(steps), Pace()
     pace.begin()
     try:

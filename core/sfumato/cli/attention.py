@@ -17,7 +17,7 @@ from sfumato.cli.pictures import open_document, refuse_output
 from sfumato.document.geometry import window
 from sfumato.errors import InputError
 from sfumato.events import Outcome
-from sfumato.files.figures import Panel, figure, heat_over, refuse_figure, with_legend, write_figure
+from sfumato.files.figures import Panel, enlarged, figure, heat_over, refuse_figure, with_legend, write_figure
 from sfumato.method import Job, Pixels
 from sfumato.recording import Maps, StepRange, Track
 from sfumato.workshop import Workshop
@@ -137,20 +137,11 @@ def _watched(given: dict[str, Any], picture: Path) -> tuple[Job, Outcome, Worksh
 def _heat_figure(pixels: Pixels, shown: Sequence[tuple[str, str, Maps]]) -> Pixels:
     panels = []
     for prompt, word, maps in shown:
-        over = heat_over(maps, _sized(pixels))
+        over = heat_over(maps, enlarged(pixels, _SIDE))
         legend = with_legend(over, 100 * float(maps.min()), 100 * float(maps.max()), " %")
         panels.append(Panel(legend, word, prompt))
     side = max(panels[0].picture.shape)
     return figure([("Share of attention by word", panels)], side=side)
-
-
-def _sized(pixels: Pixels) -> Pixels:
-    """Enlarged smoothly to a panel, so that the heat over a small picture is no mosaic."""
-    from PIL import Image
-
-    scale = _SIDE / max(pixels.shape[:2])
-    size = max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
 
 
 def _moments(track: Track, count: int, decoding: Workshop | None) -> list[Panel]:

@@ -117,6 +117,7 @@ def inverted_branch(
     source = name == SOURCE
     latent = inversion.at(skipped(request.start, inversion.grid))
     noise = fresh_noise(request.seed, latent.shape, latent.device)
+    noise()  # the first draw is what naive inversion covered the picture with: steps must not repeat it
     uncond = unconditional(model, request, inversion if source or not inversion.single_branch else None)
     own = source and inversion.noise is not None and not inversion.pin
     w = inversion.guidance if own else request.guidance

@@ -93,6 +93,15 @@ def on_white(pixels: Pixels) -> Image.Image:
     return picture.convert("RGB")
 
 
+def enlarged(pixels: Pixels, side: int) -> Pixels:
+    """Scaled smoothly to `side` pixels on the longer side, so that heat over a small picture is no mosaic."""
+    picture = on_white(pixels)
+    scale = side / max(picture.size)
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    kernel = Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.LANCZOS
+    return np.asarray(picture.resize(size, kernel))
+
+
 def heat_over(values: Floats, pixels: Pixels) -> Pixels:
     """(h, w) numbers as heat, over a picture in grey and of its size: what is low shows the picture."""
     picture = on_white(pixels)

@@ -36,13 +36,16 @@ finally:
     assert "torch" not in sys.modules and "PySide6" not in sys.modules
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    for name in ("edit", "invert", "generate", "methods", "models", "recipe"):
+    shown = ("mask", "attention", "trajectory", "elbo", "sweep", "bench")
+    for name in ("edit", "invert", "generate", "methods", "models", "recipe", *shown):
         assert f"\n  {name} " in done.stdout
 
 
 def test_methods_are_listed_by_kind(run: Run) -> None:
     text = run("methods").stdout
-    edits, inverts = text.split("Ways to invert:")
+    edits, rest = text.split("Ways to invert:")
+    inverts, masks = rest.split("Ways to make a mask:")
+    assert all(name in masks for name in ("word_mask", "diffedit"))
     assert all(name in edits for name in ("p2p", "reprompt", "blended", "ddim_naive", "generate"))
     assert all(name in inverts for name in ("naive", "ddim", "direct"))
 

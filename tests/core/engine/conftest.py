@@ -63,12 +63,18 @@ def make_workshop(settings: Settings, builtin: Registry, tiny_model: Any) -> Cal
             dict(builtin.editors),
             infos=dict(builtin.infos),
             preprocessors=dict(builtin.preprocessors),
+            maskers=dict(builtin.maskers),
         )
         for method in methods:
             from sfumato.plugins import describe_method
 
             info = describe_method(method, "test 1")
-            (registry.inverters if info.kind == "inverter" else registry.editors)[info.name] = method
+            kinds: dict[str, dict[str, Any]] = {
+                "inverter": registry.inverters,
+                "editor": registry.editors,
+                "masker": registry.maskers,
+            }
+            kinds[info.kind][info.name] = method
             registry.infos[info.kind, info.name] = info
         return TinyWorkshop(settings, registry, tiny_model)
 

@@ -1,0 +1,120 @@
+"""`sfumato sweep`: naive against DDIM inversion over the amount of noise, or over η, in one strip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log10
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from sfumato.cli import options as o
+from sfumato.cli.answers import answering, run
+from sfumato.cli.attention import Figure
+from sfumato.cli.edits import job_of, workshop_of
+from sfumato.cli.pictures import open_document, refuse_output
+from sfumato.document.compositor import flatten
+from sfumato.document.layers import Document, Layer
+from sfumato.errors import InputError
+from sfumato.files.figures import Panel, figure, refuse_figure, write_figure
+from sfumato.method import Pixels
+
+sweep = typer.Typer(
+    help="Compare adding noise with inverting, as a strip.", rich_markup_mode=None, no_args_is_help=True
+)
+
+_ROWS = (("naive", "Noise added"), ("ddim", "DDIM inversion"))
+_SIDE = 144
+Amounts = Annotated[str, typer.Option(metavar="A,B,...", help="The values to show, separated by commas.")]
+
+
+@sweep.command()
+def strength(
+    ctx: typer.Context,
+    picture: o.Picture,
+    output: Figure,
+    source: o.Source = None,
+    target: o.Target = None,
+    amounts: Amounts = "0.2,0.4,0.6,0.8,1",
+    negative: o.Negative = None,
+    steps: o.StepCount = None,
+    guidance: o.Guidance = None,
+    eta: o.Eta = None,
+    seed: o.Seed = None,
+    model: o.ModelName = None,
+    device: o.Device = None,
+    precision: o.Precision = None,
+    threads: o.Threads = None,
+) -> None:
+    """Go so far into noise and come back: by adding noise, and by DDIM inversion. PSNR under each picture.
+
+    Without --target the way back is under --source, and a good inversion gives the picture again.
+    """
+    with answering():
+        shares = _shares(amounts)
+        if 0 in shares:
+            raise InputError("At strength 0 not one step is run.", advice="Leave it out.")
+        _sweep(ctx.params, [(f"strength {share:g}", {"start": 1 - share}) for share in shares])
+
+
+@sweep.command()
+def eta(
+    ctx: typer.Context,
+    picture: o.Picture,
+    output: Figure,
+    source: o.Source = None,
+    target: o.Target = None,
+    amounts: Amounts = "0,0.25,0.5,0.75,1",
+    negative: o.Negative = None,
+    start: o.Start = None,
+    steps: o.StepCount = None,
+    guidance: o.Guidance = None,
+    seed: o.Seed = None,
+    model: o.ModelName = None,
+    device: o.Device = None,
+    precision: o.Precision = None,
+    threads: o.Threads = None,
+) -> None:
+    """Come back with fresh noise in every step: none (eta 0, DDIM) to as much as in training (1, DDPM)."""
+    with answering():
+        _sweep(ctx.params, [(f"eta {share:g}", {"eta": share}) for share in _shares(amounts)])
+
+
+def _sweep(given: dict[str, Any], columns: Sequence[tuple[str, dict[str, float]]]) -> None:
+    """One row of pictures per way to invert; `columns` = (caption, what it changes of the recipe)."""
+    output, target = given["output"], given["target"] or given["source"]
+    refuse_figure(output)
+    refuse_output(output)
+    document = open_document(given["picture"])
+    asked = o.recipe_of({**given, "target": target, "method": "reprompt"})
+    workshop, original = workshop_of(given), flatten(document)
+    rows = []
+    for inverter, title in _ROWS:
+        panels = [Panel(original, "the picture")]
+        for caption, change in columns:
+            recipe = asked.model_copy(update={**change, "inverter": inverter, "inverter_values": {}})
+            job = job_of(o.settled(recipe, workshop.registry), document, given)
+            outcome = run(job, workshop)
+            edited = Layer("edit", outcome.patches[0], *outcome.box[:2])
+            made = flatten(Document(document.width, document.height, [*document.layers, edited]))
+            panels.append(Panel(made, caption, _psnr(made, original)))
+        rows.append((f"{title}: {asked.source or 'no words'} > {target or 'no words'}", panels))
+    write_figure(figure(rows, side=_SIDE), output)
+    typer.echo(f"Wrote {output}")
+
+
+def _shares(text: str) -> list[float]:
+    """Read "0.2,0.4". Raises `InputError`."""
+    try:
+        shares = [float(part) for part in text.split(",")]
+    except ValueError:
+        shares = [-1.0]
+    if not all(0 <= share <= 1 for share in shares):
+        raise InputError(f"'{text}' is not a list of numbers from 0 to 1, such as 0.2,0.5,1.")
+    return shares
+
+
+def _psnr(made: Pixels, original: Pixels) -> str:
+    error = float(np.mean((made[..., :3].astype(np.float64) - original[..., :3]) ** 2))
+    return "identical" if error == 0 else f"{10 * log10(255**2 / error):.1f} dB"
