@@ -78,12 +78,16 @@ def methods(only: str | None) -> None:
             continue
         chosen = masked if Need.MASK in info.needs else usual
         try:
-            columns = [column(*edited(e, workshop, **_asked(info, e)), side=SIDE // 2) for e in chosen]
+            columns = [
+                column(*edited(entry, workshop, **_asked(info, entry)), side=SIDE // 2) for entry in chosen
+            ]
         except SfumatoError as error:
             print(f"{info.name}: {error}")
             continue
         place = METHOD_PICTURES / f"{info.name}.png"
         place.parent.mkdir(parents=True, exist_ok=True)
+        if Need.IMAGE not in info.needs and info.kind == "editor":  # from words: there is no before
+            columns = [each[SIDE // 2 :] for each in columns]
         Image.fromarray(np.concatenate(columns, axis=1)).quantize(255).save(place, optimize=True)
         print(place.name)
 
@@ -95,6 +99,8 @@ def _asked(info: Any, entry: dict[str, str]) -> dict[str, Any]:
 
     if info.kind == "inverter":
         return {"inverter": info.name, "editor": EDITOR_OF.get(info.name, "p2p")}
+    if info.kind == "masker":
+        return {"masker": info.name}
     asked: dict[str, Any] = {"editor": info.name, "inverter": INVERTER_OF.get(info.name, "direct")}
     if Need.CONCEPTS in info.needs:
         pieces = [piece for piece in compare(entry["source"], entry["target"]) if piece.change != "kept"]

@@ -122,3 +122,11 @@ def test_pictures_the_readme_shows_exist():
     pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", README)
     assert pictures
     assert [name for name in pictures if not (ROOT / name).is_file()] == []
+
+
+@pytest.mark.parametrize(
+    "page", sorted((ROOT / "plugins" / "methods").glob("*.md")), ids=lambda page: page.stem
+)
+def test_every_picture_a_page_shows_is_there(page: Path) -> None:
+    for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / picture).is_file(), picture

@@ -20,6 +20,7 @@ from sfumato.params import controls, parse
 from tests.tiny import drain, tiny_control_net
 
 README = Path(__file__).parents[2] / "plugins" / "README.md"
+PAGES = README.parent / "methods"
 
 
 def registered(hook: str) -> list[Any]:
@@ -159,6 +160,8 @@ def test_it_describes_itself(method: Any) -> None:
         assert control.help.endswith(".")
         assert len(control.label) < 30
     assert f"`{method.name}`" in README.read_text("utf-8"), "every method is listed in plugins/README.md"
+    page = PAGES / f"{method.name}.md"
+    assert page.read_text("utf-8").startswith(f"# `{method.name}`"), "every method has a page of its own"
 
 
 def test_names_are_unique() -> None:
@@ -166,15 +169,25 @@ def test_names_are_unique() -> None:
         assert len({method.name for method in methods}) == len(methods)
 
 
+@pytest.fixture(scope="module")
+def inversions() -> dict[str, Any]:
+    """Inversions by the name of their inverter: some take seconds, and every editor is to have them."""
+    return {}
+
+
 @pytest.mark.parametrize("inverter", [pytest.param(each, id=each.name) for each in INVERTERS])
 @pytest.mark.parametrize(
     "editor", [pytest.param(each, id=each.name) for each in EDITORS if each.inversion != "none"]
 )
 def test_every_inverter_feeds_every_editor_that_takes_one(
-    inverter: Inverter[Any], editor: Editor[Any], model: Any, tiny_request: Make
+    inverter: Inverter[Any], editor: Editor[Any], model: Any, tiny_request: Make, inversions: dict[str, Any]
 ) -> None:
-    inversion = drain(inverter.invert(fitted(inverter, tiny_request()), model))
+    request = tiny_request(steps=4)
+    if inverter.name not in inversions:
+        inversions[inverter.name] = drain(inverter.invert(fitted(inverter, request), model))
+    inversion: Inversion = inversions[inverter.name]
     stored = Inversion.from_tensors(*inversion.to_tensors())
-    edit = drain(editor.edit(fitted(editor, tiny_request()), inversion, model))
-    again = drain(editor.edit(fitted(editor, tiny_request()), stored, model))
+    edit = drain(editor.edit(fitted(editor, request), inversion, model))
+    again = drain(editor.edit(fitted(editor, request), stored, model))
     assert torch.equal(edit.latents, again.latents)
+    assert torch.isfinite(edit.latents).all()
