@@ -123,12 +123,13 @@ def _encoded(image: Tensor, shape: tuple[int, ...], recipe: Recipe, model: Model
 def _region(job: Job, model: Model) -> Region:
     if job.image is not None:
         height, width = job.image.shape[:2]
-        native, multiple = model.info.size, model.info.multiple
+        native, multiple = round(model.info.size * job.scale), model.info.multiple
         return choose_region((width, height), job.mask, native=native, multiple=multiple, near=job.near)
-    size = job.recipe.size or (model.info.size, model.info.size)
+    own = round(model.info.size * job.scale)
+    size = job.recipe.size or (own, own)
     if job.recipe.size is None and job.control_images:
         height, width = next(iter(job.control_images.values())).shape[:2]
-        size = model_size((width, height), model.info.size, model.info.multiple)
+        size = model_size((width, height), own, model.info.multiple)
     return Region((0, 0, *size), size)
 
 
