@@ -15,6 +15,7 @@ from sfumato.files.recipe import load_recipe
 from sfumato.method import Need, Recipe
 from sfumato.models.catalogue import from_path
 from sfumato.models.control_folder import is_network
+from sfumato.models.inspection import describe
 from sfumato.params import explain
 from sfumato.plugins import Kind, Registry
 from sfumato.settings import ModelDefaults, load_settings
@@ -216,7 +217,7 @@ def _made_with(registry: Registry, recipe: Recipe) -> dict[str, Any]:
 
 
 def _by_default(recipe: Recipe, registry: Registry) -> dict[str, Any]:
-    """The model, and what the recipe leaves open: by the person's settings, else as the model was made for."""
+    """The model, and what the recipe leaves open: by the settings, else as the model was made for."""
     settings, said = load_settings(), recipe.model_fields_set
     name = recipe.model if "model" in said else settings.default_model or recipe.model
     model = str(Path(name).resolve()) if name not in registry.checkpoints and Path(name).exists() else name
