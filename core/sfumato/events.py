@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sfumato.errors import SfumatoError
-from sfumato.method import Ability, Mask, MethodInfo, Pixels
+from sfumato.method import Ability, Mask, MethodInfo, Pixels, Solver
 from sfumato.models.catalogue import Checkpoint
 from sfumato.pace import Phase
 from sfumato.preprocessor import PreprocessorInfo
 from sfumato.recording import Recording
+
+Inputs = Literal["picture", "inpainting", "instructions"]
+"""What a network looks at: the noisy picture, with a mask and what lies around it, or with the original."""
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """Values a model was made for, in place of the recipe's own."""
+
+    steps: int = 50
+    guidance: float = 5.0
+    solver: Solver = "ddim"
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,11 @@ class ModelInfo:
     """Width and height must be multiples of this many pixels."""
     abilities: frozenset[Ability]
     note: str = ""
+    family: str = ""
+    """In words: "Stable Diffusion 1", "Stable Diffusion XL" ..."""
+    inputs: Inputs = "picture"
+    prediction: str = "epsilon"
+    defaults: Defaults = Defaults()
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,9 @@ from sfumato.method import Job
 log = logging.getLogger(__name__)
 
 KEPT = "Your picture is unchanged."
+CLOSE_OTHERS = (
+    "Close other programs, choose a smaller model, or set the precision to bf16, which halves its size."
+)
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "cannot allocate memory")
 
 
@@ -28,7 +31,7 @@ def explain(error: BaseException, job: Job) -> SfumatoError:
     if ran_out_of_memory(error):
         log.warning("Job %s ran out of memory: %s", job.id, error)
         told: SfumatoError = MemoryShortage(
-            "There is not enough memory for this edit.", kept=KEPT, advice=_smaller(job)
+            "There is not enough memory for this edit.", kept=KEPT, advice=CLOSE_OTHERS
         )
     else:
         log.error("Job %s met a bug\n%s", job.id, details)
@@ -48,17 +51,6 @@ def ran_out_of_memory(error: BaseException) -> bool:
         return True
     text = str(error).lower()
     return isinstance(error, RuntimeError) and any(sign in text for sign in _NO_MEMORY)
-
-
-def _smaller(job: Job) -> str:
-    recipe = job.recipe
-    if recipe.candidates > 1:
-        return f"Ask for 1 candidate instead of {recipe.candidates}, or close other programs."
-    if recipe.size is not None and max(recipe.size) > 64:
-        return f"Try a size of {recipe.size[0] // 2} x {recipe.size[1] // 2}, or close other programs."
-    return (
-        "Close other programs, choose a smaller model, or set the precision to bf16, which halves its size."
-    )
 
 
 def _named(error: BaseException) -> str:

@@ -31,7 +31,8 @@ def find_mask(order: Order, model: Model) -> Generator[Progress, None, tuple[Mas
     assert masker is not None
     assert job.image is not None
     scene = stage(replace(order, job=replace(job, task="mask", mask=None)), model)
-    found = yield from masker.find(replace(scene.request, params=order.masker_params), model)
+    request = model.surround(replace(scene.request, params=order.masker_params))
+    found = yield from masker.find(request, model)
     height, width = job.image.shape[:2]
     mask = _at_size(_checked(found, masker.title), (width, height))
     if not mask.any():

@@ -78,7 +78,7 @@ class Recipe(BaseModel):
     """Makes the control image of the picture, for methods that need one, if none is given."""
     preprocessor_values: dict[str, bool | int | float | str] = Field(default_factory=dict)
     model: str = "starter"
-    """A model's name in the catalogue, or the path of a diffusers folder."""
+    """A model's name in the catalogue, or the path of a diffusers folder or a single file."""
     loras: tuple[tuple[str, float], ...] = Field(default=(), max_length=16)
     """LoRA files put on the model, each with its strength."""
     embeddings: tuple[str, ...] = Field(default=(), max_length=64)
@@ -130,6 +130,8 @@ class Job:
     """The box of an earlier edit of this picture, to be worked on again if the mask still lies inside it."""
     record: bool = False
     """Have the result say where each word looked and which way the latents went."""
+    scale: float = 1.0
+    """Share of the model's own size to work at; below 1 when memory was short."""
     id: str = field(default_factory=_new_id)
 
 

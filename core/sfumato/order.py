@@ -16,7 +16,7 @@ from sfumato.models.control_folder import inspect_network
 from sfumato.pairing import Facts, PairingError, inversion_refusal, mask_refusal, refusal
 from sfumato.params import Params
 from sfumato.preprocessor import Preprocessor
-from sfumato.prompts import words
+from sfumato.prompts import LARGEST_WEIGHT, weigh, words
 from sfumato.workshop import Workshop
 
 LONGEST_SIDE = 4096
@@ -95,6 +95,7 @@ def check(job: Job, workshop: Workshop) -> Order:
         raise PairingError(reason)
     _check_size(job, model)
     _check_weights(job)
+    _check_prompts(job)
     editor_params = registry.parsed("editor", editor.name, recipe.editor_values)
     edits = job.task == "edit"
     makes_control = edits and Need.CONTROL_IMAGE in editor.needs and not job.control_images
@@ -210,3 +211,11 @@ def _check_weights(job: Job) -> None:
     for word in job.recipe.word_weights:
         if word.lower() not in there:
             raise InputError(f"The word '{word}' has a weight, but is not in the target prompt.")
+
+
+def _check_prompts(job: Job) -> None:
+    recipe = job.recipe
+    prompts = (recipe.source, recipe.target, recipe.negative, recipe.instruction)
+    for prompt in (*prompts, *(concept for concept, _ in recipe.concepts)):
+        if max(weigh(prompt).weights, default=0) > LARGEST_WEIGHT:
+            raise InputError(f"A weight in '{prompt}' is larger than {LARGEST_WEIGHT:g}.")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
+import traceback
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from sfumato.controlling import control_outcome
 from sfumato.errors import MethodError
 from sfumato.events import Cost, InversionReport, Outcome
+from sfumato.failure import ran_out_of_memory
 from sfumato.masking import find_mask
 from sfumato.method import Edit, EditRequest, Job, Need, Pixels, Progress, Recipe
 from sfumato.models.catalogue import Additions
@@ -18,12 +21,15 @@ from sfumato.order import Order, check
 from sfumato.pace import Advance, Phase
 from sfumato.provenance import control_provenance, inversion_key, provenance
 from sfumato.scene import Floats, Scene, count_outside, develop, stage, to_picture
+from sfumato.shrinking import shrunk
 from sfumato.workshop import Workshop
 
 if TYPE_CHECKING:
     from sfumato.diffusion.inversion import Inversion
     from sfumato.diffusion.recorder import Recorder
     from sfumato.models.model import Model
+
+log = logging.getLogger(__name__)
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -34,10 +40,32 @@ _LOOKS = 10
 
 
 def perform(job: Job, workshop: Workshop) -> Generator[Advance, None, Outcome]:
-    """Do a job. Closing the generator at any point leaves nothing behind.
+    """Do a job; where memory runs out, once more and smaller, and say so. Closing leaves nothing behind.
 
     Raises `SfumatoError` for what a person can understand; the request is refused before anything is run.
     """
+    try:
+        return (yield from _attempt(job, workshop))
+    except (RuntimeError, MemoryError) as error:
+        smaller = shrunk(job, workshop.describe(job.recipe.model)) if ran_out_of_memory(error) else None
+        if smaller is None:
+            raise
+        log.warning("Job %s ran out of memory and is tried smaller: %s", job.id, error)
+        traceback.clear_frames(error.__traceback__)
+    yield Advance(0, 1, "Not enough memory: trying smaller", phase="loading")
+    try:
+        with workshop.saving_memory():
+            outcome = yield from _attempt(smaller.job, workshop)
+    except (RuntimeError, MemoryError) as error:
+        if not ran_out_of_memory(error):
+            raise
+        traceback.clear_frames(error.__traceback__)
+        raise smaller.shortage() from error
+    return replace(outcome, notes=(smaller.note, *outcome.notes))
+
+
+def _attempt(job: Job, workshop: Workshop) -> Generator[Advance, None, Outcome]:
+    """Do a job once."""
     began = time.perf_counter()
     if job.task == "control":
         return (yield from control_outcome(job, workshop.registry))
@@ -61,7 +89,7 @@ def perform(job: Job, workshop: Workshop) -> Generator[Advance, None, Outcome]:
             inversion, report = yield from _invert(order, scene, model, workshop, (seen, plan))
         meter.note("inversion")
         if order.edits:
-            editing = order.editor.edit(scene.request, inversion, model)
+            editing = order.editor.edit(model.surround(scene.request), inversion, model)
             edit = yield from through(editing, plan[-2:], scene.region.box)
         meter.note("edit")
     if edit is not None:
@@ -183,7 +211,8 @@ def _invert(
         inversion = None
     reused = inversion is not None
     if inversion is None:
-        inversion = yield from through(inverter.invert(request, model), plan, scene.region.box)
+        inverting = inverter.invert(model.surround(request), model)
+        inversion = yield from through(inverting, plan, scene.region.box)
         if seen is not None:
             inversion = replace(inversion, maps=seen.source_maps())
         workshop.store.put(key, inversion)

@@ -18,7 +18,7 @@ from sfumato.events import Broken, ModelInfo, NetworkInfo, Ready
 from sfumato.method import Ability, Editor, Inverter, Masker, Method, MethodInfo, Need
 from sfumato.models.catalogue import Checkpoint
 from sfumato.models.control_folder import describe_network, is_network
-from sfumato.models.folder import describe
+from sfumato.models.inspection import describe
 from sfumato.pairing import PairingError
 from sfumato.params import Control, Params, controls, parse
 from sfumato.preprocessor import Preprocessor, PreprocessorInfo

@@ -1,4 +1,8 @@
-"""Words of a prompt, and which of them change between two prompts."""
+"""Words of a prompt, how much they weigh, and which of them change between two prompts.
+
+`(word:1.3)` gives what is inside the weight 1.3; such a bracket inside another multiplies. Everything that
+asks for the words of a prompt sees them without the brackets.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,29 @@ from typing import Literal
 Change = Literal["kept", "replaced", "added", "removed"]
 
 _WORD = re.compile(r"\w+(?:['’-]\w+)*")
+_WEIGHTED = re.compile(r"\(([^()]*):[ ]*(\d{1,3}(?:\.\d{0,6})?|\.\d{1,6})[ ]*\)")
+LARGEST_WEIGHT = 10.0
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """A prompt without its weights, and for each character left its weight and where it stood."""
+
+    bare: str
+    weights: tuple[float, ...]
+    places: tuple[int, ...]
+
+
+def weigh(prompt: str) -> Weighed:
+    """Take `(words:1.3)` out of a prompt, innermost first."""
+    places, weights, bare = list(range(len(prompt))), [1.0] * len(prompt), prompt
+    while match := _WEIGHTED.search(bare):
+        before, inside, after = slice(match.start()), slice(*match.span(1)), slice(match.end(), None)
+        heavier = [weight * float(match[2]) for weight in weights[inside]]
+        weights = weights[before] + heavier + weights[after]
+        places = places[before] + places[inside] + places[after]
+        bare = bare[before] + bare[inside] + bare[after]
+    return Weighed(bare, tuple(weights), tuple(places))
 
 
 @dataclass(frozen=True)
@@ -22,8 +49,12 @@ class Word:
 
 
 def words(prompt: str) -> tuple[Word, ...]:
-    """Split a prompt into words; punctuation belongs to none of them."""
-    return tuple(Word(m.group(), m.start(), m.end()) for m in _WORD.finditer(prompt))
+    """Split a prompt into words; punctuation and weights belong to none of them."""
+    weighed = weigh(prompt)
+    return tuple(
+        Word(m.group(), weighed.places[m.start()], weighed.places[m.end() - 1] + 1)
+        for m in _WORD.finditer(weighed.bare)
+    )
 
 
 _FUNCTION_WORDS = frozenset({

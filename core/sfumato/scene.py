@@ -124,12 +124,13 @@ def region_of(job: Job, model: Model) -> Region:
     """The part of a job's picture the model works on, and at what size."""
     if job.image is not None:
         height, width = job.image.shape[:2]
-        native, multiple = model.info.size, model.info.multiple
+        native, multiple = round(model.info.size * job.scale), model.info.multiple
         return choose_region((width, height), job.mask, native=native, multiple=multiple, near=job.near)
-    size = job.recipe.size or (model.info.size, model.info.size)
+    own = round(model.info.size * job.scale)
+    size = job.recipe.size or (own, own)
     if job.recipe.size is None and job.control_images:
         height, width = next(iter(job.control_images.values())).shape[:2]
-        size = model_size((width, height), model.info.size, model.info.multiple)
+        size = model_size((width, height), own, model.info.multiple)
     return Region((0, 0, *size), size)
 
 

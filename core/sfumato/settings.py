@@ -18,7 +18,7 @@ from sfumato.params import explain
 log = logging.getLogger(__name__)
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
-Precision = Literal["fp32", "bf16", "fp16"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 GIGABYTE = 1024**3
 
 
@@ -60,11 +60,12 @@ class Settings(BaseModel):
     threads: int = Field(default_factory=_available_threads, ge=1, le=1024)
     """Processor threads of the network; another number may change the last bit of a result."""
     device: Device = "auto"
-    precision: Precision = "fp32"
+    precision: Precision = "auto"
+    """Of the network; "auto" is fp32 on a CPU and fp16 on a graphics card."""
     store_limit_bytes: int = Field(2 * GIGABYTE, ge=0)
     """How much disk kept inversions may take."""
     models: tuple[Path, ...] = ()
-    """Diffusers folders beside those that plugins bring."""
+    """Diffusers folders and single files beside those that plugins bring."""
     default_model: str = ""
     """The model new recipes start with; empty for the starter model."""
     model_defaults: dict[str, ModelDefaults] = Field(default_factory=dict)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfumato.events import ModelInfo
 from sfumato.method import Progress
 from sfumato.models.catalogue import Additions, Checkpoint, from_path
-from sfumato.models.folder import describe
+from sfumato.models.inspection import describe
 from sfumato.models.places import all_found, kept
 from sfumato.plugins import Registry, load_plugins
 from sfumato.settings import Settings
@@ -85,6 +87,7 @@ class Workshop:
                 device=self.settings.device,
                 precision=self.settings.precision,
                 cache_dir=self.settings.cache_dir,
+                folders=[each.folder for each in self.registry.checkpoints.values() if each.kind == "folder"],
             )
             self._checkpoint, self._added = checkpoint, (_NOTHING, [])
         yield from self._put_on(additions, self._model)
@@ -130,6 +133,17 @@ class Workshop:
     def model(self) -> Model | None:
         """The model in memory."""
         return self._model
+
+    @contextmanager
+    def saving_memory(self) -> Iterator[None]:
+        """Give back what a failed run held; meanwhile the model in memory needs less than it used to."""
+        gc.collect()
+        import torch
+
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
+        with nullcontext() if self._model is None else self._model.sliced():
+            yield
 
     def stop(self) -> None:
         """Have the network stop before its next block."""

@@ -14,7 +14,7 @@ from sfumato.events import ModelInfo, Ready
 from sfumato.method import Recipe
 from sfumato.models.catalogue import from_path
 from sfumato.models.conversion import convert
-from sfumato.models.folder import describe
+from sfumato.models.inspection import describe
 from sfumato.models.shelf import Details, Shelf, Shelved
 from sfumato.settings import ModelDefaults, Settings
 from sfumato_desktop.downloads import Downloads

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,9 @@ from pydantic import ValidationError
 from sfumato.errors import InputError
 from sfumato.files.recipe import load_recipe
 from sfumato.method import Need, Recipe
+from sfumato.models.catalogue import from_path
 from sfumato.models.control_folder import is_network
+from sfumato.models.inspection import describe
 from sfumato.params import explain
 from sfumato.plugins import Kind, Registry
 from sfumato.settings import ModelDefaults, load_settings
@@ -76,9 +79,11 @@ Embeddings = Annotated[
     list[Path] | None, typer.Option("--embedding", help="A textual-inversion file; prompts may use its word.")
 ]
 Vae = Annotated[Path | None, typer.Option(help="A folder or file with another autoencoder.")]
-ModelName = Annotated[str | None, typer.Option("--model", help="A model's name, or a diffusers folder.")]
+ModelName = Annotated[
+    str | None, typer.Option("--model", help="A model's name, a diffusers folder or a .safetensors file.")
+]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")]
-Precision = Annotated[str | None, typer.Option(help="fp32, bf16 or fp16.")]
+Precision = Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16.")]
 Threads = Annotated[int | None, typer.Option(help="Processor threads.")]
 RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="Start from this recipe; options win.")]
 
@@ -176,7 +181,7 @@ def size_of(text: str) -> tuple[int, int]:
 
 
 def settled(recipe: Recipe, registry: Registry) -> Recipe:
-    """Give values their types and folders their whole paths, so that the recipe is what a window keeps.
+    """Give values their types, paths all of them, and what nobody chose the model's own defaults.
 
     A model's name goes before a folder that happens to be called the same.
     What the recipe does not say is said by the person's settings: which model, and its defaults.
@@ -212,14 +217,18 @@ def _made_with(registry: Registry, recipe: Recipe) -> dict[str, Any]:
 
 
 def _by_default(recipe: Recipe, registry: Registry) -> dict[str, Any]:
-    """The model by its name or whole path, and what the person's settings say where the recipe does not."""
+    """The model, and what the recipe leaves open: by the settings, else as the model was made for."""
     settings, said = load_settings(), recipe.model_fields_set
     name = recipe.model if "model" in said else settings.default_model or recipe.model
     model = str(Path(name).resolve()) if name not in registry.checkpoints and Path(name).exists() else name
-    defaults = dict(settings.model_defaults.get(model, ModelDefaults()))
+    at_path = name not in registry.checkpoints and Path(name).exists()
+    info = describe(from_path(Path(model))) if at_path else registry.models.get(model)
+    own: dict[str, Any] = {} if info is None else asdict(info.defaults)
+    chosen = dict(settings.model_defaults.get(model, ModelDefaults()))
+    defaults = own | {key: value for key, value in chosen.items() if value is not None}
     if Need.IMAGE in registry.info("editor", recipe.editor).needs:
         defaults.pop("size", None)
-    return {"model": model, **{k: v for k, v in defaults.items() if v is not None and k not in said}}
+    return {"model": model, **{k: v for k, v in defaults.items() if k not in said}}
 
 
 def _typed(registry: Registry, kind: Kind, name: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from math import log
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -117,6 +118,24 @@ def alone(row: str) -> Combine:
     return lambda eps, _: eps[row]
 
 
+@dataclass
+class Surroundings:
+    """What all rows of a job are shown beside latent and text; set before a method is run."""
+
+    guidance: float = 1.0
+    """w, for a network that takes it as an input."""
+    concat: Callable[[Tensor], Tensor] | None = None
+    """(n, C, h, w) -> (1, C', h, w): input channels for rows that bring none (inpainting models)."""
+
+
+def guidance_embedding(w: float, width: int) -> Tensor:
+    """(1, width): sines and cosines of 1000 (w - 1) (Meng et al. 2023; Luo et al. 2023, section 4.3)."""
+    half = width // 2
+    frequencies = torch.exp(torch.arange(half) * -(log(10000.0) / (half - 1)))
+    angles = 1000.0 * (w - 1) * frequencies
+    return torch.nn.functional.pad(torch.cat([angles.sin(), angles.cos()]), (0, width % 2))[None]
+
+
 @dataclass(frozen=True, eq=False)
 class Denoiser:
     """ε_θ(x_t, t, c) for a batch of rows, whatever the network predicts and whatever precision it runs in."""
@@ -131,6 +150,9 @@ class Denoiser:
     observers: list[AnyHook] = field(default_factory=list)
     """Hooks that watch every call beside its own plan and change nothing."""
     listeners: list[Listener] = field(default_factory=list)
+    guidance_width: int | None = None
+    """Size of the guidance embedding, for networks that take one (LCM)."""
+    surroundings: Surroundings = field(default_factory=Surroundings)
 
     def __call__(
         self, rows: Mapping[str, Seen], level: float, *, plan: Plan | None = None, step: int = 0
@@ -146,7 +168,7 @@ class Denoiser:
         x = torch.cat([each.latent for each in rows.values()])
         context = torch.cat([each.text for each in rows.values()]).to(self.dtype)
         added = self._added(rows, x)
-        inputs = _with_channels(x, rows).to(self.dtype)
+        inputs = self._with_channels(x, rows).to(self.dtype)
         extra: dict[str, Any] = self._residuals(rows, x, level, context, step, added)
         moment = Moment(step, tuple(rows), _value_text(rows))
         with controlled(self.unet, self._watched(plan), moment, self.sites):
@@ -155,6 +177,7 @@ class Denoiser:
                 level,
                 encoder_hidden_states=context,
                 added_cond_kwargs=added,
+                timestep_cond=self._guidance(x),
                 return_dict=False,
                 **extra,
             )[0]
@@ -203,6 +226,21 @@ class Denoiser:
         ids = torch.tensor([[*size, 0, 0, *size]], dtype=self.dtype, device=x.device)
         return {"text_embeds": torch.cat(pooled).to(self.dtype), "time_ids": ids.expand(len(rows), -1)}
 
+    def _guidance(self, x: Tensor) -> Tensor | None:
+        if self.guidance_width is None:
+            return None
+        embedded = guidance_embedding(self.surroundings.guidance, self.guidance_width)
+        return embedded.to(x.device, self.dtype).expand(len(x), -1)
+
+    def _with_channels(self, x: Tensor, rows: Mapping[str, Seen]) -> Tensor:
+        """The latents, with further channels behind them: a row's own, or what the job shows to all."""
+        further = [each.concat for each in rows.values()]
+        if self.surroundings.concat is not None and any(each is None for each in further):
+            shared = self.surroundings.concat(x)
+            further = [shared if each is None else each for each in further]
+        brought = [each for each in further if each is not None]
+        return torch.cat([x, torch.cat(brought)], dim=1) if brought else x
+
     def _residuals(
         self,
         rows: Mapping[str, Seen],
@@ -233,12 +271,6 @@ class Denoiser:
             "down_block_additional_residuals": tuple(total[:-1]),
             "mid_block_additional_residual": total[-1],
         }
-
-
-def _with_channels(x: Tensor, rows: Mapping[str, Seen]) -> Tensor:
-    """The latents, with further channels behind them where the rows bring any."""
-    further = [each.concat for each in rows.values() if each.concat is not None]
-    return torch.cat([x, torch.cat(further)], dim=1) if further else x
 
 
 def _value_text(rows: Mapping[str, Seen]) -> Tensor | None:

@@ -44,6 +44,14 @@ def controlled(unet: nn.Module, plan: Plan | None, moment: Moment, sites: Sequen
         yield
 
 
+def honour_upcast(unet: nn.Module, sites: Sequence[Site]) -> None:
+    """Give layers that ask for float32 attention that in every call; the library's fused kernel does not."""
+    for site in sites:
+        module: Any = unet.get_submodule(site.name)
+        if module.upcast_attention:
+            module.set_processor(_Controlled(site, (), Plan(), Moment(0, ())))
+
+
 @contextmanager
 def _watched(unet: nn.Module, hook: FeatureHook, plan: Plan, moment: Moment) -> Iterator[None]:
     def act(module: nn.Module, inputs: object, output: Tensor) -> Tensor:
@@ -87,7 +95,11 @@ class _Controlled:
             _split(attn.to_v(context if valued is None else valued.to(context.dtype)), attn.heads),
             attention_mask,
         )
-        mixed = self._attend(self._redirected(streams), attn.scale)
+        dtype = streams.query.dtype
+        if attn.upcast_attention:  # Stable Diffusion 2, whose scores exceed the largest number of fp16
+            query, key, value, bias = streams
+            streams = Qkv(query.float(), key.float(), value.float(), None if bias is None else bias.float())
+        mixed = self._attend(self._redirected(streams), attn.scale).to(dtype)
         out = attn.to_out[1](attn.to_out[0](mixed.transpose(1, 2).flatten(2)))
         return out / attn.rescale_output_factor
 

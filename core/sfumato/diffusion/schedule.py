@@ -13,6 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from sfumato.diffusion.spacing import distilled_stride
 from sfumato.errors import ModelError
 from sfumato.method import Solver
 
@@ -50,6 +51,8 @@ class Schedule:
 
     alpha_bar: tuple[float, ...]
     prediction: Prediction = "epsilon"
+    stride: int | None = None
+    """Every how many timesteps a few-step model was distilled on."""
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Schedule:
@@ -63,7 +66,7 @@ class Schedule:
         if config.get("rescale_betas_zero_snr"):
             raise ModelError("The model's noise schedule ends in pure noise, which this version cannot use.")
         betas = _betas(config)
-        return cls(tuple((1 - betas).cumprod(0).tolist()), prediction)
+        return cls(tuple((1 - betas).cumprod(0).tolist()), prediction, distilled_stride(config))
 
     def a(self, level: float) -> float:
         """ᾱ at a level; between two timesteps √((1-ᾱ)/ᾱ) is interpolated, as diffusers' Euler samplers do."""
@@ -80,9 +83,14 @@ class Schedule:
 
         Equals diffusers' "leading" spacing with `steps_offset=offset` where `steps` divides the schedule. The
         published code of Prompt-to-Prompt and its kin has offset 0, whose last step goes from level 0 to
-        level 0 and changes nothing. "linspace" is k-diffusion's and ends well at `CLEAN` only.
+        level 0 and changes nothing. "linspace" is k-diffusion's and ends well at `CLEAN` only. A few-step
+        model starts from its noisiest level and ends clean, as its own scheduler does.
         """
         length = len(self.alpha_bar)
+        if self.stride is not None:
+            count = length // self.stride
+            steps = min(steps, count)
+            return Grid((*((count - i * count // steps) * self.stride - 1 for i in range(steps)), CLEAN))
         if spacing == "linspace":
             return Grid((*torch.linspace(length - 1, 0, steps, dtype=torch.float64).tolist(), end))
         climbing = (i * length // steps + offset for i in range(steps))

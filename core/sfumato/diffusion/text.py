@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -18,6 +17,7 @@ class Text:
     """An encoded prompt of context length L."""
 
     prompt: str
+    """Without its weights."""
     embeddings: Tensor
     """(1, L, D)"""
     ids: tuple[int, ...]
@@ -30,6 +30,11 @@ class Text:
     @property
     def length(self) -> int:
         return self.embeddings.shape[1]
+
+    def to(self, device: torch.device | str) -> Text:
+        """The same on another device."""
+        pooled = None if self.pooled is None else self.pooled.to(device)
+        return replace(self, embeddings=self.embeddings.to(device), pooled=pooled)
 
     def tokens_of(self, word: str) -> tuple[int, ...]:
         """Positions of every occurrence of a word; case is ignored.
@@ -44,29 +49,6 @@ class Text:
         if not any(found):
             raise InputError(f"The word '{word}' is not in the prompt '{self.prompt}'.")
         return tuple(position for span in found for position in span)
-
-
-def encode(prompt: str, tokenizer: Any, encoder: Any) -> Text:
-    """Encode a prompt; the context length is the tokenizer's own (starter 32, Stable Diffusion 77)."""
-    length = tokenizer.model_max_length
-    batch = tokenizer(
-        prompt,
-        padding="max_length",
-        max_length=length,
-        truncation=True,
-        return_offsets_mapping=True,
-        return_tensors="pt",
-    )
-    ids: list[int] = batch["input_ids"][0].tolist()
-    end = ids.index(tokenizer.eos_token_id, 1)
-    offsets = batch["offset_mapping"][0].tolist()[1:end]
-    spans = tuple(
-        tuple(k for k, (start, stop) in enumerate(offsets, 1) if start < word.end and stop > word.start)
-        for word in words(prompt)
-    )
-    device = next(encoder.parameters()).device
-    embeddings = encoder(batch["input_ids"].to(device))[0]
-    return Text(prompt, embeddings.float(), tuple(ids[: end + 1]), spans)
 
 
 def replacement(source: Text, target: Text, *, official_suffix: bool = False) -> Tensor:

@@ -44,7 +44,8 @@ def load_network(
     )
     yield Progress(0, _STEPS, _STAGE)
     weights_hash = ""
-    for digest in Fingerprints(cache_dir / "fingerprints.json").of(folder.root, folder.files):
+    read = {path.relative_to(folder.root).as_posix(): path for path in folder.files}
+    for digest in Fingerprints(cache_dir / "fingerprints.json").of(read):
         if digest is None:
             yield Progress(0, _STEPS, _STAGE)
         else:

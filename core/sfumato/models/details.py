@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sfumato.models.folder import CLASSES, inspect
+from sfumato.models.catalogue import from_path
+from sfumato.models.family import family
+from sfumato.models.folder import CLASSES, Folder
+from sfumato.models.inspection import inspect
 
 _LICENCE_FILES = re.compile(r"(licen[cs]e|copying)([.-].*)?", re.IGNORECASE)
 _LICENCE_LINE = re.compile(r"(?mi)^licen[cs]e:\s*(\S.*)$")
 _CARDS = ("README.md", "MODEL_CARD.md")
 _MOST_TEXT = 200_000
-_FAMILIES = {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2", 2048: "Stable Diffusion XL"}
-"""By the width of the text the network looks at."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,15 @@ class Content:
 
 
 def content(place: Path) -> Content:
-    """Describe what is in a model's folder. Raises `ModelError` as `folder.inspect` does."""
-    folder = inspect(place)
-    parts = tuple(
-        Part(name, _kind(folder.configs["index"], name), _bytes(place / name))
-        for name in (*CLASSES, "scheduler")
-    )
-    total = sum(path.stat().st_size for path in folder.files)
-    return Content(_family(folder.configs["unet"]), parts, total, licence(place))
+    """Describe what a model's folder or file holds. Raises `ModelError` as `inspection.inspect` does."""
+    source = inspect(from_path(place))
+    if isinstance(source, Folder):
+        index, names = source.configs["index"], (*source.parts, "scheduler")
+        parts = tuple(Part(name, _kind(index, name), _bytes(place / name)) for name in names)
+    else:
+        parts = tuple(Part(name, CLASSES[name], size) for name, size in source.sizes.items())
+    total = sum(path.stat().st_size for path in source.files.values())
+    return Content(family(source.configs), parts, total, licence(place))
 
 
 def licence(place: Path) -> str:
@@ -78,7 +80,3 @@ def _kind(index: Mapping[str, Any], part: str) -> str:
 
 def _bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
-
-
-def _family(unet: Mapping[str, Any]) -> str:
-    return _FAMILIES.get(unet["cross_attention_dim"], "Stable Diffusion, small")

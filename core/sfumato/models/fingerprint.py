@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 
 from sfumato.errors import StorageError
@@ -23,12 +23,12 @@ class Fingerprints:
         self.path = path
         self._kept = self._read()
 
-    def of(self, root: Path, files: Iterable[Path]) -> Iterator[str | None]:
-        """Yield None after each chunk read, and at last the digest of the files and their names in `root`."""
+    def of(self, files: Mapping[str, Path]) -> Iterator[str | None]:
+        """Yield None after each chunk read, and at last the digest of the files and of their names."""
         whole, known = hashlib.sha256(), len(self._kept)
-        for file in files:
+        for name, file in files.items():
             digest = yield from self._of_file(file)
-            whole.update(f"{file.relative_to(root).as_posix()} {digest}\n".encode())
+            whole.update(f"{name} {digest}\n".encode())
         if len(self._kept) > known:
             self._write()
         yield whole.hexdigest()

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from sfumato.errors import ModelError
-from sfumato.events import ModelInfo
-from sfumato.method import Ability
-from sfumato.models.catalogue import Checkpoint
+from sfumato.models.family import refuse_unfit
 
 CLASSES = {
     "unet": "UNet2DConditionModel",
     "vae": "AutoencoderKL",
     "text_encoder": "CLIPTextModel",
     "tokenizer": "CLIPTokenizer",
+    "text_encoder_2": "CLIPTextModelWithProjection",
+    "tokenizer_2": "CLIPTokenizer",
 }
 """The parts that are loaded, and the one class each may have."""
 CONFIGS = {
@@ -30,23 +30,26 @@ CONFIGS = {
     "text_encoder": "config.json",
     "tokenizer": "tokenizer_config.json",
     "scheduler": "scheduler_config.json",
+    "text_encoder_2": "config.json",
+    "tokenizer_2": "tokenizer_config.json",
 }
+_SECOND = frozenset({"text_encoder_2", "tokenizer_2"})
+"""Parts that only models with two text encoders have."""
 WEIGHTS = {
     "unet": "diffusion_pytorch_model",
     "vae": "diffusion_pytorch_model",
     "text_encoder": "model",
+    "text_encoder_2": "model",
 }
 PICKLES = frozenset({".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle"})
 CODE = frozenset({".py", ".pyc", ".so", ".pyd"})
 _MOST_FILES = 10_000
 _LARGEST_JSON = 4 * 1024**2
 _FAMILIES = {
-    "text_encoder_2": "a second text encoder (the SDXL family)",
     "text_encoder_3": "a third text encoder (the SD3 family)",
     "transformer": "a transformer in place of the UNet (the SD3 and FLUX families)",
     "prior": "a prior network",
 }
-_DISTILLED = frozenset({"LCMScheduler", "TCDScheduler"})
 
 
 @dataclass(frozen=True)
@@ -60,27 +63,21 @@ class Folder:
     """"fp16" if the weights are stored under that name."""
 
     @property
-    def files(self) -> tuple[Path, ...]:
-        """Everything a load reads, in a fixed order."""
-        read = (path for part in CONFIGS for path in sorted((self.root / part).iterdir()) if path.is_file())
-        return tuple(read)
+    def parts(self) -> tuple[str, ...]:
+        """The parts that are loaded."""
+        return tuple(part for part in CLASSES if part in self.configs)
 
-    def info(self, checkpoint: Checkpoint) -> ModelInfo:
-        """Describe the model in plain data."""
-        unet, vae = self.configs["unet"], self.configs["vae"]
-        scale = 2 ** (len(vae["block_out_channels"]) - 1)
-        halvings = len(unet["block_out_channels"]) - 1
-        distilled = self.configs["index"]["scheduler"][1] in _DISTILLED or unet.get("time_cond_proj_dim")
-        lacking = {Ability.INSTRUCTIONS} | ({Ability.INVERSION} if distilled else set())
-        abilities = frozenset(Ability) - lacking
-        return ModelInfo(
-            name=checkpoint.name,
-            title=checkpoint.title,
-            size=int(unet["sample_size"]) * scale,
-            multiple=scale * 2**halvings,
-            abilities=abilities,
-            note=checkpoint.note,
+    @property
+    def files(self) -> dict[str, Path]:
+        """Everything a load reads, by its name in the folder, in a fixed order."""
+        read = (
+            path
+            for part in CONFIGS
+            if part in self.configs
+            for path in sorted((self.root / part).iterdir())
+            if path.is_file()
         )
+        return {path.relative_to(self.root).as_posix(): path for path in read}
 
 
 def inspect(root: Path) -> Folder:
@@ -92,25 +89,23 @@ def inspect(root: Path) -> Folder:
         raise ModelError(f"{root} is not a diffusers model: it has no model_index.json.")
     _refuse_programs(root)
     index = _json(index_path, root)
-    _refuse_family(index, root)
-    configs = {part: _json(root / part / name, root) for part, name in CONFIGS.items()}
+    parts = _parts(index, root)
+    configs = {part: _json(root / part / CONFIGS[part], root) for part in parts}
     for name, config in {"model_index.json": index, **configs}.items():
         if foreign := {"auto_map", "custom_pipeline"} & config.keys():
             raise ModelError(
                 f"{root} asks to run code of its own ('{min(foreign)}' in {name}), so it was not opened."
             )
-    _refuse_shape(configs, root)
-    return Folder(root, {**configs, "index": index}, _variant(root))
-
-
-def describe(checkpoint: Checkpoint) -> ModelInfo:
-    """Describe a checkpoint without loading it. Raises `ModelError` as `inspect` does."""
-    return inspect(checkpoint.folder).info(checkpoint)
+    configs["scheduler"] |= {"_class_name": (index["scheduler"][1:] or [None])[0]}
+    refuse_unfit(configs, root)
+    return Folder(
+        root, {**configs, "index": index}, _variant(root, [each for each in WEIGHTS if each in parts])
+    )
 
 
 def _no_folder(root: Path) -> str:
     if root.is_file():
-        return f"{root} is a single file; this version opens models in diffusers folders."
+        return f"{root} is a file, but no .safetensors checkpoint."
     return f"There is no model '{root}': it is neither a known name nor a folder."
 
 
@@ -140,20 +135,22 @@ def _names(paths: Iterable[Path], root: Path) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _refuse_family(index: Mapping[str, Any], root: Path) -> None:
+def _parts(index: Mapping[str, Any], root: Path) -> list[str]:
+    """The parts a model names. Raises `ModelError` if it is of another family or lacks one."""
     present = {part for part, value in index.items() if isinstance(value, list) and value and value[0]}
     for part, what in _FAMILIES.items():
         if part in present:
             raise ModelError(f"{root} has {what}; this version cannot use such models yet.")
-    for part in CONFIGS:
+    needed = [part for part in CONFIGS if part not in _SECOND or _SECOND & present]
+    for part in needed:
         if part not in present:
             raise ModelError(f"{root} lacks a part: model_index.json names no {part}.")
         if not (root / part).is_dir():
             raise ModelError(f"{root} lacks a part: the folder '{part}' is missing.")
-    for part, wanted in CLASSES.items():
-        found = index[part][1] if len(index[part]) > 1 else None
-        if found not in (wanted, f"{wanted}Fast"):
+        wanted, found = CLASSES.get(part), index[part][1] if len(index[part]) > 1 else None
+        if wanted is not None and found not in (wanted, f"{wanted}Fast"):
             raise ModelError(f"The {part} of {root} is a {found}; this version can use a {wanted} only.")
+    return needed
 
 
 def _json(path: Path, root: Path) -> dict[str, Any]:
@@ -173,39 +170,14 @@ def _json(path: Path, root: Path) -> dict[str, Any]:
     return config
 
 
-def _refuse_shape(configs: Mapping[str, Mapping[str, Any]], root: Path) -> None:
-    """Check that the parts fit one another and that nothing is asked for which the engine does not feed."""
-    unet, vae, text = configs["unet"], configs["vae"], configs["text_encoder"]
-    for part, config, names in (
-        ("unet", unet, ("sample_size", "block_out_channels", "in_channels", "cross_attention_dim")),
-        ("vae", vae, ("block_out_channels", "latent_channels", "scaling_factor")),
-        ("text_encoder", text, ("hidden_size",)),
-    ):
-        for name in names:
-            if not config.get(name):
-                raise ModelError(f"The {part} of {root} does not say its '{name}'; the model is damaged.")
-    if unet["in_channels"] != vae["latent_channels"]:
-        raise ModelError(
-            f"The unet of {root} takes {unet['in_channels']} channels where its vae gives "
-            f"{vae['latent_channels']}; this version cannot use inpainting and instruction models yet."
-        )
-    if unet["cross_attention_dim"] != text["hidden_size"]:
-        raise ModelError(f"The text encoder of {root} does not fit its unet.")
-    for name in ("addition_embed_type", "class_embed_type", "encoder_hid_dim"):
-        if unet.get(name):
-            raise ModelError(f"The unet of {root} wants '{name}', which this version does not give yet.")
-    if not isinstance(unet["sample_size"], int):
-        raise ModelError(f"The unet of {root} is not square; this version cannot use it yet.")
-
-
-def _variant(root: Path) -> str | None:
+def _variant(root: Path, parts: Iterable[str]) -> str | None:
     """Find the weights of every part, under their plain names or all as "fp16"."""
     for variant in (None, "fp16"):
         infix = f".{variant}" if variant else ""
-        missing = [part for part, stem in WEIGHTS.items() if not _has_weights(root / part, stem, infix)]
+        missing = [part for part in parts if not _has_weights(root / part, WEIGHTS[part], infix)]
         if not missing:
             return variant
-    missing = [part for part, stem in WEIGHTS.items() if not _has_weights(root / part, stem, "")]
+    missing = [part for part in parts if not _has_weights(root / part, WEIGHTS[part], "")]
     stem = f"{missing[0]}/{WEIGHTS[missing[0]]}.safetensors"
     raise ModelError(f"{root} lacks a part: the file {stem} is missing.")
 

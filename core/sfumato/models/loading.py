@@ -1,4 +1,4 @@
-"""From a folder on disk to a `Model`: offline, safetensors only, part by part.
+"""From a checkpoint on disk to a `Model`: offline, safetensors only, part by part.
 
 The pipeline classes of diffusers are never imported: they are slow, and able to run a model's own code.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -19,87 +19,117 @@ import transformers.utils.logging as transformers_logging
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from safetensors import SafetensorError
-from transformers import CLIPTextModel, CLIPTokenizer
+from torch import nn
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from sfumato.errors import ModelError
 from sfumato.method import Progress
 from sfumato.models.catalogue import Checkpoint
+from sfumato.models.family import model_info
 from sfumato.models.fingerprint import Fingerprints
-from sfumato.models.folder import Folder, inspect
+from sfumato.models.folder import Folder
+from sfumato.models.inspection import inspect
 from sfumato.models.model import Model
+from sfumato.models.placement import (
+    Placement,
+    activation_bytes,
+    choose_device,
+    choose_dtype,
+    choose_placement,
+    free_bytes,
+    weight_bytes,
+)
+from sfumato.models.single_file import SingleFile
 
 log = logging.getLogger(__name__)
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _STAGE = "Loading the model"
-_STEPS = 6
-"""Fingerprint, four parts, assembly."""
+_KINDS: dict[str, Any] = {
+    "text_encoder": CLIPTextModel,
+    "text_encoder_2": CLIPTextModelWithProjection,
+    "vae": AutoencoderKL,
+    "unet": UNet2DConditionModel,
+}
 
 
 def load(
-    checkpoint: Checkpoint, *, device: str = "auto", precision: str = "fp32", cache_dir: Path
+    checkpoint: Checkpoint,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    cache_dir: Path,
+    folders: Sequence[Path] = (),
 ) -> Generator[Progress, None, Model]:
     """Load a checkpoint, reporting part by part.
 
-    `device` is "auto" or a torch device. Raises `ModelError` if the folder is unsafe, incomplete, damaged or
-    of a family this version cannot use.
+    `device` is "auto" or a torch device; a single file's tokenizer is looked for in `folders`, the other
+    models there are. Raises `ModelError` if the checkpoint is unsafe, incomplete, damaged or of a family this
+    version cannot use.
     """
-    folder = inspect(checkpoint.folder)
-    where = choose_device(device)
-    weights_hash = yield from _fingerprint(folder, cache_dir)
+    source, where = inspect(checkpoint), choose_device(device)
+    if isinstance(source, SingleFile):
+        source = source.with_tokenizers(folders)
+    readers = _readers(source)
+    count = len(readers) + 2
+    weights_hash = yield from _fingerprint(source.files, cache_dir, count)
     parts: dict[str, Any] = {}
-    for number, (name, read) in enumerate(_readers(folder).items(), start=1):
-        yield Progress(number, _STEPS, _STAGE)
-        with quiet(), _explained(name, folder.root):
+    for number, (name, read) in enumerate(readers.items(), start=1):
+        yield Progress(number, count, _STAGE)
+        with quiet(), _explained(name, source.root):
             parts[name] = read()
-    yield Progress(_STEPS - 1, _STEPS, _STAGE)
-    return Model.from_parts(
-        info=folder.info(checkpoint),
-        scheduler_config=folder.configs["scheduler"],
+    yield Progress(count - 1, count, _STAGE)
+    info, dtype = model_info(source.configs, checkpoint), choose_dtype(precision, where)
+    placement = _placement(source, parts, where, dtype, info.size)
+    model = Model.from_parts(
+        info=info,
+        scheduler_config=source.configs["scheduler"],
         weights_hash=weights_hash,
         device=where,
-        dtype=DTYPES[precision],
+        dtype=dtype,
+        placement=placement,
+        empty_is_zero=bool(source.configs["index"].get("force_zeros_for_empty_prompt")),
         **parts,
     )
+    if placement.slices:
+        model.slice_attention()
+    return model
 
 
-def choose_device(asked: str) -> torch.device:
-    """Find the device meant by "auto", or the one asked for. Raises `ModelError` if this machine lacks it."""
-    if asked == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(asked)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ModelError(
-            f"This machine cannot compute on '{asked}'.", advice="Choose the device 'cpu'."
-        ) from error
-    return device
+def _placement(
+    source: Folder | SingleFile, parts: Mapping[str, Any], device: torch.device, dtype: torch.dtype, size: int
+) -> Placement:
+    networks = [(name, part) for name, part in parts.items() if isinstance(part, nn.Module)]
+    activations = activation_bytes(source.configs["unet"], source.configs["vae"], size, dtype)
+    here = weight_bytes(networks, dtype) if device.type != "cpu" else 0  # on a CPU they are loaded already
+    return choose_placement(device, here + activations, free_bytes(device))
 
 
-def _fingerprint(folder: Folder, cache_dir: Path) -> Generator[Progress, None, str]:
-    yield Progress(0, _STEPS, _STAGE)
-    for digest in Fingerprints(cache_dir / "fingerprints.json").of(folder.root, folder.files):
+def _fingerprint(files: Mapping[str, Path], cache_dir: Path, count: int) -> Generator[Progress, None, str]:
+    yield Progress(0, count, _STAGE)
+    for digest in Fingerprints(cache_dir / "fingerprints.json").of(files):
         if digest is not None:
             return digest
-        yield Progress(0, _STEPS, _STAGE)
+        yield Progress(0, count, _STAGE)
     raise AssertionError("a fingerprint always ends in a digest")
 
 
-def _readers(folder: Folder) -> dict[str, Callable[[], Any]]:
+def _readers(source: Folder | SingleFile) -> dict[str, Callable[[], Any]]:
     """For each part how it is read; nothing is read yet."""
+    if isinstance(source, SingleFile):
+        return {part: partial(source.read, part) for part in source.parts}
     offline: dict[str, Any] = {"local_files_only": True}
-    network = {**offline, "use_safetensors": True, "variant": folder.variant, "output_loading_info": True}
-    of = folder.root.joinpath
-    return {
-        "tokenizer": partial(CLIPTokenizer.from_pretrained, str(of("tokenizer")), **offline),
-        "text_encoder": partial(_network, CLIPTextModel, of("text_encoder"), network),
-        "vae": partial(_network, AutoencoderKL, of("vae"), network),
-        "unet": partial(_network, UNet2DConditionModel, of("unet"), network),
-    }
+    network = {**offline, "use_safetensors": True, "variant": source.variant, "output_loading_info": True}
+    readers: dict[str, Callable[[], Any]] = {}
+    for part in source.parts:
+        path = source.root / part
+        if part in _KINDS:
+            readers[part] = partial(_network, _KINDS[part], path, network)
+        else:
+            readers[part] = partial(CLIPTokenizer.from_pretrained, str(path), **offline)
+    return readers
 
 
-def _network(kind: Any, path: Path, options: dict[str, Any]) -> torch.nn.Module:
+def _network(kind: Any, path: Path, options: dict[str, Any]) -> nn.Module:
     network, told = kind.from_pretrained(str(path), **options)
     if missing := sorted(told["missing_keys"]):
         raise ValueError(f"{len(missing)} weights are missing, the first is {missing[0]}")
@@ -119,7 +149,7 @@ def _explained(part: str, root: Path) -> Iterator[None]:
             advice="The model is damaged or incomplete; get a fresh copy.",
         ) from error
     except RuntimeError as error:
-        if "size mismatch" not in str(error):
+        if "size mismatch" not in str(error) and "loading state_dict" not in str(error):
             raise
         raise ModelError(f"The weights of the {part} of {root} do not fit its configuration.") from error
 

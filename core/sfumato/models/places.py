@@ -11,7 +11,7 @@ from typing import Any
 
 from sfumato.errors import ModelError
 from sfumato.models.catalogue import Checkpoint, from_path
-from sfumato.models.folder import describe
+from sfumato.models.inspection import describe
 from sfumato.settings import Settings
 
 log = logging.getLogger(__name__)

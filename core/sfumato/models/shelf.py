@@ -17,7 +17,7 @@ from sfumato.models import places
 from sfumato.models.catalogue import Checkpoint, from_path
 from sfumato.models.details import Content, content
 from sfumato.models.fingerprint import Fingerprints
-from sfumato.models.folder import describe, inspect
+from sfumato.models.inspection import describe, inspect
 from sfumato.settings import ModelDefaults, Settings, save_settings
 
 STARTER = "starter"
@@ -126,7 +126,7 @@ class Shelf:
         """Read the whole model, yielding now and then; return its SHA-256, which is kept for next time."""
         place = self.find(name).place
         kept = Fingerprints(self.settings.cache_dir / "fingerprints.json")
-        for digest in kept.of(place, inspect(place).files):
+        for digest in kept.of(inspect(from_path(place)).files):
             if digest is not None:
                 return digest
             yield

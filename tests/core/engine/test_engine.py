@@ -228,7 +228,7 @@ def test_memory_that_runs_out_is_a_sentence_with_a_next_step(
     engine.submit(make_job(editor="scripted", candidates=4))
     failed = listener.until(Finished, Failed)
     assert isinstance(failed.error, MemoryShortage)
-    assert "1 candidate instead of 4" in failed.error.advice
+    assert "tried with 1 candidate, too" in failed.error.what
     assert "unchanged" in failed.error.kept
     engine.submit(make_job())
     assert isinstance(listener.until(Finished, Failed), Finished)

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from sfumato.diffusion.inversion import Inversion
 from sfumato.document.compositor import flatten
 from sfumato.document.layers import Document, Layer
-from sfumato.errors import InputError, MethodError
+from sfumato.errors import InputError, MemoryShortage, MethodError
 from sfumato.events import Outcome
-from sfumato.method import Edit, Editor, Job, Need, Pixels, Progress
+from sfumato.method import Edit, Editor, EditRequest, Job, Need, Pixels, Progress
 from sfumato.pairing import PairingError
+from sfumato.params import Params
 from sfumato.perform import perform, stepped
 from tests.tiny import drain
 
@@ -266,3 +268,69 @@ def test_gradients_are_on_again_between_the_steps(make_workshop: Make, make_job:
     next(steps)
     assert torch.is_grad_enabled()
     steps.close()
+
+
+class Hungry(Editor[Params]):
+    """Runs out of memory as long as it is asked for too much."""
+
+    name = "hungry"
+    title = "Hungry"
+    summary = "Needs more than there is."
+    inversion = "none"
+
+    def __init__(self, error: Exception, fits: Callable[[EditRequest[Any]], bool]) -> None:
+        self.error, self.fits = error, fits
+        self.processors: list[str] = []
+
+    def edit(
+        self, request: EditRequest[Params], inversion: Inversion | None, model: Any
+    ) -> Generator[Progress, None, Edit]:
+        yield Progress(0, 1, "Editing")
+        self.processors.append(type(next(iter(model.unet.attn_processors.values()))).__name__)
+        if not self.fits(request):
+            raise self.error
+        return Edit(latents=torch.zeros(request.latent_shape).repeat(request.candidates, 1, 1, 1))
+
+
+SHORTAGES = [
+    MemoryError(),
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"),
+]
+
+
+@pytest.mark.parametrize("error", SHORTAGES)
+def test_where_memory_runs_out_it_is_tried_once_more_with_one_candidate(
+    make_workshop: Make, make_job: Make, error: Exception
+) -> None:
+    hungry = Hungry(error, lambda request: request.candidates == 1)
+    outcome = do(make_job(editor="hungry", candidates=3), make_workshop(hungry))
+    assert len(outcome.patches) == 1
+    assert outcome.notes[0] == (
+        "There was not enough memory for 3 candidates, so this was made with 1 candidate."
+    )
+    assert hungry.processors[1] == "SlicedAttnProcessor" != hungry.processors[0]
+
+
+def test_a_single_candidate_is_tried_at_half_the_size(make_workshop: Make, make_job: Make) -> None:
+    hungry = Hungry(MemoryError(), lambda request: request.latent_shape[2] <= 8)
+    outcome = do(make_job(editor="hungry"), make_workshop(hungry))
+    assert outcome.notes[0].endswith("32 x 32 pixels, so this was made at half that size.")
+    assert outcome.patches[0].shape == (40, 48, 4)
+    words = make_job(editor="hungry", size=(32, 32), image=None)
+    assert do(words, make_workshop(hungry)).patches[0].shape == (16, 16, 4)
+
+
+def test_what_does_not_fit_smaller_either_is_one_sentence(make_workshop: Make, make_job: Make) -> None:
+    hungry = Hungry(MemoryError(), lambda request: False)
+    with pytest.raises(MemoryShortage, match="tried at half that size, too") as shortage:
+        do(make_job(editor="hungry"), make_workshop(hungry))
+    assert len(hungry.processors) == 2
+    assert shortage.value.kept
+
+
+def test_another_error_is_not_tried_again(make_workshop: Make, make_job: Make) -> None:
+    hungry = Hungry(RuntimeError("size mismatch"), lambda request: False)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        do(make_job(editor="hungry", candidates=3), make_workshop(hungry))
+    assert len(hungry.processors) == 1

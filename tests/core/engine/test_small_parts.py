@@ -91,7 +91,7 @@ def test_settings_nobody_understands_are_left_alone(
     path = load_settings().path
     path.parent.mkdir(parents=True)
     path.write_text(text, encoding="utf-8")
-    assert load_settings().precision == "fp32"
+    assert load_settings().precision == "auto"
     assert "not used" in caplog.text
     assert path.read_text(encoding="utf-8") == text
 

@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 
 from sfumato.events import Ready
 from sfumato.models.catalogue import Checkpoint
-from sfumato.models.folder import describe
+from sfumato.models.inspection import describe
 from sfumato.settings import ModelDefaults, Settings
 from sfumato_desktop.edit_panel import EditPanel
 from sfumato_desktop.jobs import Jobs
