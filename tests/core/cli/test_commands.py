@@ -178,12 +178,13 @@ def test_the_default_recipe_is_one_the_program_can_run(run: Run) -> None:
 
 def test_what_nobody_chose_is_what_the_model_was_made_for(tmp_path: Path) -> None:
     from sfumato.cli.options import recipe_of, settled
-    from sfumato.plugins import Registry
+    from sfumato.plugins import load_plugins
     from tests import checkpoints
 
     model = checkpoints.lcm().save_folder(tmp_path / "lcm")
     asked = {"model": str(model), "source": "a cat"}
-    recipe = settled(recipe_of(asked), Registry())
+    registry = load_plugins()
+    recipe = settled(recipe_of(asked), registry)
     assert (recipe.steps, recipe.guidance, recipe.solver) == (4, 8.0, "lcm")
-    chosen = settled(recipe_of({**asked, "steps": 6, "solver": "ddim"}), Registry())
+    chosen = settled(recipe_of({**asked, "steps": 6, "solver": "ddim"}), registry)
     assert (chosen.steps, chosen.guidance, chosen.solver) == (6, 8.0, "ddim")
