@@ -58,7 +58,7 @@ class OneModel(Workshop):
     def has_loaded(self, name: str) -> bool:
         return True
 
-    def load(self, name: str) -> Generator[Progress, None, Any]:
+    def load(self, name: str, additions: Any = None) -> Generator[Progress, None, Any]:
         yield Progress(0, 1, "Loading the model")
         return self._model
 
