@@ -17,8 +17,9 @@ from sfumato.failure import explain
 from sfumato.imports import considerate, open_torch_libraries
 from sfumato.method import Job, Pixels
 from sfumato.pace import Advance, Pace
-from sfumato.perform import Walk, perform, stepped
+from sfumato.perform import perform
 from sfumato.settings import Settings
+from sfumato.walking import Walk, stepped
 from sfumato.workshop import Workshop, open_workshop
 
 log = logging.getLogger(__name__)

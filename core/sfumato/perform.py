@@ -5,23 +5,24 @@ from __future__ import annotations
 import logging
 import time
 import traceback
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 from sfumato.controlling import control_outcome
-from sfumato.errors import MethodError
-from sfumato.events import Cost, InversionReport, Outcome
+from sfumato.events import Cost, Outcome
 from sfumato.failure import ran_out_of_memory
+from sfumato.inverting import invert
 from sfumato.masking import find_mask
-from sfumato.method import Edit, EditRequest, Job, Need, Pixels, Progress, Recipe
+from sfumato.method import Edit, Job, Need, Pixels, Recipe
 from sfumato.models.catalogue import Additions
 from sfumato.order import Order, check
 from sfumato.pace import Advance, Phase
-from sfumato.provenance import control_provenance, inversion_key, provenance
-from sfumato.scene import Floats, Scene, count_outside, develop, stage, to_picture
+from sfumato.provenance import control_provenance, provenance
+from sfumato.scene import Scene, count_outside, develop, stage
 from sfumato.shrinking import shrunk
+from sfumato.walking import Phases, through
 from sfumato.workshop import Workshop
 
 if TYPE_CHECKING:
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-P = TypeVar("P")
-R = TypeVar("R")
-Steps = Generator[Progress, None, R]
-Plan = tuple[tuple[Phase, int], ...]
 _LOOKS = 10
 """Steps a masker is thought to take, before it has said."""
 
@@ -86,7 +83,7 @@ def _attempt(job: Job, workshop: Workshop) -> Generator[Advance, None, Outcome]:
     patches: list[Pixels] = []
     with nullcontext() if seen is None else seen.watching():
         if order.inverter is not None:
-            inversion, report = yield from _invert(order, scene, model, workshop, (seen, plan))
+            inversion, report = yield from invert(order, scene, model, workshop, (seen, plan))
         meter.note("inversion")
         if order.edits:
             editing = order.editor.edit(model.surround(scene.request), inversion, model)
@@ -111,60 +108,13 @@ def _attempt(job: Job, workshop: Workshop) -> Generator[Advance, None, Outcome]:
     )
 
 
-class Walk(Generic[P, R]):
-    """Go through a generator in a `for` loop; what it returns is `result` afterwards."""
-
-    result: R
-
-    def __init__(self, steps: Generator[P, None, R]) -> None:
-        self._steps = steps
-
-    def __iter__(self) -> Iterator[P]:
-        self.result = yield from self._steps
-
-
-def stepped(steps: Generator[Advance, None, R]) -> Generator[Advance, None, R]:
-    """Run each step with gradients off, and close `steps` whatever happens.
-
-    Gradients are off inside the steps only: what runs between them is none of our business.
-    """
-    import torch
-
-    try:
-        while True:
-            with torch.no_grad():
-                try:
-                    progress = next(steps)
-                except StopIteration as end:
-                    return end.value
-            yield progress
-    finally:
-        with torch.no_grad():
-            steps.close()
-
-
-def _plan(order: Order, workshop: Workshop) -> Plan:
+def _plan(order: Order, workshop: Workshop) -> Phases:
     """The phases of a job and how many steps each is thought to take."""
     recipe = order.job.recipe
-    masking: Plan = (("mask", _LOOKS),) if order.masker is not None else ()
-    inverting: Plan = (("inversion", recipe.steps),) if order.inverter is not None else ()
-    editing: Plan = (("edit", recipe.steps), ("decode", recipe.candidates)) if order.edits else ()
+    masking: Phases = (("mask", _LOOKS),) if order.masker is not None else ()
+    inverting: Phases = (("inversion", recipe.steps),) if order.inverter is not None else ()
+    editing: Phases = (("edit", recipe.steps), ("decode", recipe.candidates)) if order.edits else ()
     return ("loading", 0 if workshop.has_loaded(order.model.name) else 6), *masking, *inverting, *editing
-
-
-def through(
-    steps: Steps[R], plan: Plan, box: tuple[int, int, int, int] | None = None
-) -> Generator[Advance, None, R]:
-    """Run `steps` as the first phase of `plan`, saying with each what is still ahead."""
-    walk = Walk(steps)
-    try:
-        for now in walk:
-            yield Advance(
-                now.step, now.total, now.stage, now.preview, phase=plan[0][0], ahead=plan[1:], box=box
-            )
-    finally:
-        steps.close()
-    return walk.result
 
 
 class _Meter:
@@ -190,98 +140,6 @@ def _recorder(order: Order, scene: Scene, model: Model) -> Recorder | None:
     from sfumato.diffusion.recorder import Recorder
 
     return Recorder(model, scene.request, order.editor.prompt_to_invert(scene.request))
-
-
-def _invert(
-    order: Order, scene: Scene, model: Model, workshop: Workshop, beside: tuple[Recorder | None, Plan]
-) -> Generator[Advance, None, tuple[Inversion, InversionReport]]:
-    """Look the inversion up by content; else run the inverter and keep what it gives.
-
-    `beside` = (who looks on, the phases to come). What was never recorded is inverted again to be seen.
-    """
-    seen, plan = beside
-    inverter = order.inverter
-    assert inverter is not None
-    request = inverter_request(order, scene)
-    recipe = order.job.recipe
-    vae = recipe.encoding if recipe.encoding == "mean" else f"sample {recipe.seed}"
-    key = workshop.store.key(inversion_key(inverter, request, model, vae=vae))
-    inversion = workshop.store.get(key, device=model.device)
-    if inversion is not None and seen is not None and not inversion.maps:
-        inversion = None
-    reused = inversion is not None
-    if inversion is None:
-        inverting = inverter.invert(model.surround(request), model)
-        inversion = yield from through(inverting, plan, scene.region.box)
-        if seen is not None:
-            inversion = replace(inversion, maps=seen.source_maps())
-        workshop.store.put(key, inversion)
-    if order.inverts_only and inversion.reconstruction is None and inversion.trajectory is not None:
-        inversion = yield from _measured(request, inversion, model, plan)
-        workshop.store.put(key, inversion)
-    if "trajectory" in order.editor.uses and inversion.trajectory is None and order.edits:
-        raise MethodError(
-            f"{inverter.title} keeps no trajectory, which {order.editor.title} starts from.",
-            advice="Choose another way to invert.",
-        )
-    assert scene.round_trip is not None
-    back = _brought_back(scene, inversion, model)
-    report = InversionReport(
-        inverter=inverter.name,
-        psnr=None if back is None else scene.psnr(back),
-        vae_psnr=scene.psnr(scene.round_trip),
-        reused=reused,
-        steps=inversion.grid.steps,
-        error_map=None if back is None else scene.error_map(back),
-    )
-    return inversion, report
-
-
-def inverter_request(order: Order, scene: Scene) -> EditRequest[Any]:
-    """What the inverter is told: the picture, the prompt the editor asks for, and only what it declares.
-
-    Everything else is neutral, so that a result cannot depend on what its key leaves out.
-    """
-    request, inverter = scene.request, order.inverter
-    assert inverter is not None
-    declared = inverter.depends_on
-    return replace(
-        request,
-        source=order.editor.prompt_to_invert(request),
-        target="",
-        negative=request.negative if "negative" in declared else "",
-        guidance=request.guidance if "guidance" in declared else 1.0,
-        seed=request.seed if "seed" in declared else 0,
-        instruction="",
-        concepts=(),
-        word_weights={},
-        pixel_mask=None,
-        latent_mask=None,
-        control_images={},
-        networks=(),
-        start=0.0,
-        candidates=1,
-        params=order.inverter_params,
-    )
-
-
-def _measured(
-    request: EditRequest[Any], inversion: Inversion, model: Model, plan: Plan
-) -> Generator[Advance, None, Inversion]:
-    """Whoever only inverts wants to know how good it is, also where the inverter did not look."""
-    from sfumato.diffusion.sampling import replayed
-
-    back = yield from through(replayed(model, request, inversion), plan)
-    return replace(inversion, reconstruction=back)
-
-
-def _brought_back(scene: Scene, inversion: Inversion, model: Model) -> Floats | None:
-    """(H, W, 3): the picture the inversion gives by itself; None if nobody measured it."""
-    back = inversion.reconstruction
-    if back is None:
-        return None
-    exact = back.shape == inversion.x0.shape and bool((back == inversion.x0).all())
-    return scene.round_trip if exact and scene.round_trip is not None else to_picture(model.decode(back))
 
 
 def _changed_outside(job: Job, scene: Scene, patches: Sequence[Pixels]) -> int:

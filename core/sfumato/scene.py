@@ -113,7 +113,7 @@ def _controls(order: Order, region: Region, seen: Floats | None) -> dict[str, Fl
 
 def _encoded(image: Tensor, shape: tuple[int, ...], recipe: Recipe, model: Model) -> Tensor:
     """x_0 as the recipe wants it: the posterior's mean, or the sample its seed stands for."""
-    from sfumato.diffusion.sampling import fresh_noise
+    from sfumato.diffusion.branches import fresh_noise
 
     if recipe.encoding == "mean":
         return model.encode(image)

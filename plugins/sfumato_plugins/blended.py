@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from sfumato.diffusion.branches import skipped
 from sfumato.diffusion.inversion import Inversion
-from sfumato.diffusion.sampling import from_noised_source, skipped
+from sfumato.diffusion.sampling import from_noised_source
 from sfumato.hookspecs import hookimpl
 from sfumato.method import Ability, Edit, Editor, EditRequest, Need, Progress
 from sfumato.models.model import Model

@@ -8,17 +8,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from sfumato.diffusion.branches import Branch, candidates, inverted_branch, skipped
 from sfumato.diffusion.control import Steering, open_steps, steered
 from sfumato.diffusion.inversion import Inversion
-from sfumato.diffusion.sampling import (
-    Branch,
-    candidates,
-    inverted_branch,
-    kept_outside,
-    sample,
-    shown,
-    skipped,
-)
+from sfumato.diffusion.sampling import kept_outside, sample, shown
 from sfumato.diffusion.schedule import Grid
 from sfumato.hookspecs import hookimpl
 from sfumato.method import Ability, Edit, Editor, EditRequest, Need, Progress

@@ -10,8 +10,8 @@ from pydantic import Field
 from torch import Tensor
 
 from sfumato.diffusion.areas import on_picture
+from sfumato.diffusion.branches import fresh_noise
 from sfumato.diffusion.denoiser import Row
-from sfumato.diffusion.sampling import fresh_noise
 from sfumato.hookspecs import hookimpl
 from sfumato.method import Ability, EditRequest, Masker, Need, Progress
 from sfumato.models.model import Model

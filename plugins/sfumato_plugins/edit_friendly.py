@@ -10,8 +10,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from sfumato.diffusion.branches import fresh_noise
 from sfumato.diffusion.inversion import Inversion, predictor
-from sfumato.diffusion.sampling import fresh_noise
 from sfumato.diffusion.schedule import Grid
 from sfumato.diffusion.solvers import solver
 from sfumato.hookspecs import hookimpl

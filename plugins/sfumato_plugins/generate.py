@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Any
 
+from sfumato.diffusion.branches import candidates
 from sfumato.diffusion.inversion import Inversion
-from sfumato.diffusion.sampling import candidates, sample, shown
+from sfumato.diffusion.sampling import sample, shown
 from sfumato.hookspecs import hookimpl
 from sfumato.method import Ability, Edit, Editor, EditRequest, Need, Progress
 from sfumato.models.model import Model

@@ -10,21 +10,11 @@ from pydantic import Field
 from torch import Tensor
 
 from sfumato.diffusion.attention import Plan
+from sfumato.diffusion.branches import Branch, fresh_noise, inverted_branch, skipped, unconditional
 from sfumato.diffusion.denoiser import Row, guided
 from sfumato.diffusion.inversion import Inversion
 from sfumato.diffusion.prompt_control import Windows, cross_edit, prompt_hooks
-from sfumato.diffusion.sampling import (
-    Branch,
-    StepState,
-    carry,
-    descend,
-    fresh_noise,
-    inverted_branch,
-    kept_outside,
-    shown,
-    skipped,
-    unconditional,
-)
+from sfumato.diffusion.sampling import StepState, carry, descend, kept_outside, shown
 from sfumato.diffusion.solvers import solver
 from sfumato.diffusion.text import equalizer
 from sfumato.hookspecs import hookimpl

@@ -11,19 +11,11 @@ from torch import Tensor
 
 from sfumato.diffusion.attention import MapStore, Plan, map_sites
 from sfumato.diffusion.blending import grown
+from sfumato.diffusion.branches import Branch, fresh_noise, inverted_branch, skipped, unconditional
 from sfumato.diffusion.concepts import Concept, ConceptGuidance, Masks
 from sfumato.diffusion.denoiser import Row, alone
 from sfumato.diffusion.inversion import Inversion
-from sfumato.diffusion.sampling import (
-    Branch,
-    carry,
-    descend,
-    fresh_noise,
-    inverted_branch,
-    shown,
-    skipped,
-    unconditional,
-)
+from sfumato.diffusion.sampling import carry, descend, shown
 from sfumato.diffusion.schedule import Grid
 from sfumato.diffusion.solvers import Noise
 from sfumato.errors import InputError

@@ -21,8 +21,9 @@ from sfumato.diffusion.attention import (
     late_decoder,
     map_sites,
 )
+from sfumato.diffusion.branches import Branch, inverted_branch, lean, paired, skipped
 from sfumato.diffusion.inversion import Inversion
-from sfumato.diffusion.sampling import Branch, descend, inverted_branch, lean, paired, shown, skipped
+from sfumato.diffusion.sampling import descend, shown
 from sfumato.hookspecs import hookimpl
 from sfumato.method import Ability, Edit, Editor, EditRequest, Need, Progress
 from sfumato.models.model import Model

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import torch
 from pydantic import Field
 
+from sfumato.diffusion.branches import fresh_noise
 from sfumato.diffusion.inversion import Inversion
-from sfumato.diffusion.sampling import fresh_noise, replayed
+from sfumato.diffusion.sampling import replayed
 from sfumato.hookspecs import hookimpl
 from sfumato.method import EditRequest, Inverter, Progress
 from sfumato.models.model import Model

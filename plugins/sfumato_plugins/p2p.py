@@ -10,9 +10,10 @@ from pydantic import Field
 
 from sfumato.diffusion.attention import Hook, MapStore, Plan, map_sites, self_sites
 from sfumato.diffusion.blending import LocalBlend
+from sfumato.diffusion.branches import inverted_branch, skipped
 from sfumato.diffusion.inversion import Inversion
 from sfumato.diffusion.prompt_control import ROWS, Windows, cross_edit, prompt_hooks
-from sfumato.diffusion.sampling import StepState, inverted_branch, kept_outside, sample, shown, skipped
+from sfumato.diffusion.sampling import StepState, descend, shown
 from sfumato.diffusion.schedule import Grid
 from sfumato.diffusion.text import equalizer
 from sfumato.hookspecs import hookimpl
@@ -95,17 +96,7 @@ class PromptToPrompt(Editor[P2PParams]):
             source = inverted_branch(model, request, inversion, "src", request.source)
             pin = inversion.trajectory if inversion.pin or as_inverted else None
             branches.insert(0, replace(source, pin=pin, as_inverted=as_inverted))
-        states = sample(
-            model,
-            branches,
-            grid,
-            start=skipped(request.start, grid),
-            plan=control.plan,
-            solver_name=request.solver,
-            eta=request.eta,
-            noise_maps=inversion.noise,
-            keep=kept_outside(model, request, grid, inversion.trajectory),
-        )
+        states = descend(model, request, inversion, branches, control.plan)
         last = yield from shown(states, "tgt", grid, control.settle)
         latents, source = last.latents["tgt"], last.latents.get("src")
         if control.blend is None:

@@ -11,9 +11,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from sfumato.diffusion.branches import Branch, inverted_branch
 from sfumato.diffusion.guidance import AttentionGuidance
 from sfumato.diffusion.inversion import Inversion
-from sfumato.diffusion.sampling import Branch, StepState, carry, descend, inverted_branch, shown
+from sfumato.diffusion.sampling import StepState, carry, descend, shown
 from sfumato.diffusion.text import Text
 from sfumato.errors import InputError
 from sfumato.hookspecs import hookimpl

@@ -17,8 +17,9 @@ from sfumato.diffusion.attention import (
     Streams,
     layout_places,
 )
+from sfumato.diffusion.branches import conditional, inverted_branch, skipped
 from sfumato.diffusion.inversion import Inversion
-from sfumato.diffusion.sampling import conditional, descend, inverted_branch, shown, skipped
+from sfumato.diffusion.sampling import descend, shown
 from sfumato.hookspecs import hookimpl
 from sfumato.method import Ability, Edit, Editor, EditRequest, Need, Progress
 from sfumato.models.model import Model

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Any
 
+from sfumato.diffusion.branches import inverted_branch
 from sfumato.diffusion.inversion import Inversion
-from sfumato.diffusion.sampling import inverted_branch, kept_outside, sample, shown, skipped
+from sfumato.diffusion.sampling import descend, shown
 from sfumato.hookspecs import hookimpl
 from sfumato.method import Ability, Edit, Editor, EditRequest, Need, Progress
 from sfumato.models.model import Model
@@ -28,16 +29,8 @@ class Reprompt(Editor[Params]):
         self, request: EditRequest[Params], inversion: Inversion | None, model: Model
     ) -> Generator[Progress, None, Edit]:
         assert inversion is not None
-        states = sample(
-            model,
-            [inverted_branch(model, request, inversion, "tgt", request.target)],
-            inversion.grid,
-            start=skipped(request.start, inversion.grid),
-            solver_name=request.solver,
-            eta=request.eta,
-            noise_maps=inversion.noise,
-            keep=kept_outside(model, request, inversion.grid, inversion.trajectory),
-        )
+        target = inverted_branch(model, request, inversion, "tgt", request.target)
+        states = descend(model, request, inversion, [target])
         last = yield from shown(states, "tgt", inversion.grid)
         return Edit(latents=last.latents["tgt"])
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from sfumato.diffusion.areas import between_extremes, on_picture
 from sfumato.diffusion.attention import MapStore, map_sites
+from sfumato.diffusion.branches import fresh_noise
 from sfumato.diffusion.denoiser import Row
 from sfumato.diffusion.inversion import invert_ddim
-from sfumato.diffusion.sampling import fresh_noise
 from sfumato.diffusion.text import Text
 from sfumato.errors import InputError, MethodError
 from sfumato.hookspecs import hookimpl

@@ -30,6 +30,7 @@ def test_every_file_of_the_packages_is_in_the_wheel(names: set[str]):
         for path in source_root.glob("*/**/*")
         if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".part"
     }
+    expected = {name for name in expected if not name.startswith("methods/")}  # pages to read, as README.md
     assert len(expected) > 50
     assert expected - names == set()
 

@@ -11,9 +11,10 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from sfumato.diffusion.attention import Plan, Qkv, StreamHook
+from sfumato.diffusion.branches import inverted_branch
 from sfumato.diffusion.guidance import AttentionGuidance
 from sfumato.diffusion.inversion import Inversion, invert_ddim
-from sfumato.diffusion.sampling import inverted_branch, sample
+from sfumato.diffusion.sampling import sample
 from sfumato.errors import InputError, MethodError
 from sfumato.method import EditRequest
 from sfumato_plugins.ddim import Ddim, DdimParams

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from sfumato.diffusion.branches import fresh_noise
 from sfumato.diffusion.control import Steering, open_steps
 from sfumato.diffusion.denoiser import Row, Stopped
-from sfumato.diffusion.sampling import fresh_noise
 from sfumato.method import EditRequest
 from sfumato.models.controlnet import attached
 from sfumato.pairing import PairingError

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from sfumato.diffusion.attention import Hook, Plan
+from sfumato.diffusion.branches import inverted_branch
 from sfumato.diffusion.denoiser import Seen
 from sfumato.diffusion.inversion import Inversion, invert_ddim
-from sfumato.diffusion.sampling import inverted_branch, sample
+from sfumato.diffusion.sampling import sample
 from sfumato.errors import MethodError
 from sfumato.method import EditRequest
 from sfumato.params import Params

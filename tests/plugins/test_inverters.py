@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import torch
 
+from sfumato.diffusion.branches import inverted_branch
 from sfumato.diffusion.inversion import Inversion, predictor
 from sfumato.diffusion.optimise import Adam
-from sfumato.diffusion.sampling import StepState, inverted_branch, replayed, sample
+from sfumato.diffusion.sampling import StepState, replayed, sample
 from sfumato.diffusion.schedule import CLEAN
 from sfumato.diffusion.solvers import solver
 from sfumato.method import EditRequest

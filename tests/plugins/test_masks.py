@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sfumato.diffusion.areas import between_extremes, on_picture
-from sfumato.diffusion.sampling import fresh_noise
+from sfumato.diffusion.branches import fresh_noise
 from sfumato.errors import InputError
 from sfumato.method import EditRequest
 from sfumato.params import controls

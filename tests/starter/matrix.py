@@ -23,8 +23,9 @@ from sfumato.errors import SfumatoError
 from sfumato.method import Job, MethodInfo, Need, Recipe
 from sfumato.order import facts_of
 from sfumato.pairing import refusal
-from sfumato.perform import perform, stepped
+from sfumato.perform import perform
 from sfumato.prompts import compare, words
+from sfumato.walking import stepped
 from tests.starter.pairs import Pair, Picture, blurred_gain, load_pairs, psnr
 from tests.tiny import drain
 

@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from sfumato import compose
+from sfumato.inverting import inverter_request
 from sfumato.method import Job, Recipe
 from sfumato.order import check
-from sfumato.perform import inverter_request
 from sfumato.scene import develop, held, stage, to_picture
 from tests.tiny import drain
 

@@ -12,7 +12,8 @@ from sfumato import compose
 from sfumato.document.compositor import count_different, flatten
 from sfumato.document.layers import Document, Layer
 from sfumato.method import Job, Recipe
-from sfumato.perform import perform, stepped
+from sfumato.perform import perform
+from sfumato.walking import stepped
 from tests.tiny import drain
 
 WIDTH, HEIGHT = 3000, 2000

@@ -16,7 +16,8 @@ from sfumato.failure import explain
 from sfumato.method import Job, Progress
 from sfumato.pace import Advance, Pace
 from sfumato.pairing import PairingError
-from sfumato.perform import Walk, perform, stepped
+from sfumato.perform import perform
+from sfumato.walking import Walk, stepped
 from sfumato.workshop import Workshop
 
 R = TypeVar("R")

@@ -23,8 +23,8 @@ from sfumato.files.atomic import write_atomically
 from sfumato.files.figures import Panel, enlarged, figure, heat_over, refuse_figure, with_legend, write_figure
 from sfumato.method import Job
 from sfumato.pace import Advance, Phase
-from sfumato.perform import through
 from sfumato.scene import region_of, to_tensor
+from sfumato.walking import through
 from sfumato.workshop import Workshop
 
 if TYPE_CHECKING:

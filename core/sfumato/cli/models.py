@@ -14,9 +14,9 @@ from sfumato.cli.options import size_of
 from sfumato.errors import InputError
 from sfumato.models.shelf import Details, Shelf
 from sfumato.params import explain
-from sfumato.perform import Walk
 from sfumato.plugins import Registry
 from sfumato.settings import ModelDefaults
+from sfumato.walking import Walk
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As `sfumato models` lists it.")]
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from sfumato.diffusion.branches import Branch
 from sfumato.diffusion.denoiser import Control
-from sfumato.diffusion.sampling import Branch
 
 
 @dataclass(frozen=True, eq=False)

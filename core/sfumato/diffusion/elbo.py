@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
+from sfumato.diffusion.branches import fresh_noise
 from sfumato.diffusion.denoiser import Row
-from sfumato.diffusion.sampling import fresh_noise
 from sfumato.diffusion.schedule import CLEAN, Schedule
 from sfumato.method import Progress
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from sfumato.diffusion.attention import Hook, Plan, Probabilities, Site
+from sfumato.diffusion.branches import Branch, paired
 from sfumato.diffusion.denoiser import Row, Seen
 from sfumato.diffusion.optimise import gradient
-from sfumato.diffusion.sampling import Branch, paired
 from sfumato.diffusion.schedule import Grid
 
 if TYPE_CHECKING:

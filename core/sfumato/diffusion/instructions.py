@@ -15,8 +15,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from sfumato.diffusion.branches import Branch, fresh_noise, skipped
 from sfumato.diffusion.denoiser import Combine, Row
-from sfumato.diffusion.sampling import Branch, fresh_noise, kept_outside, sample, shown, skipped
+from sfumato.diffusion.sampling import kept_outside, sample, shown
 from sfumato.diffusion.schedule import CLEAN, Grid, Spacing
 from sfumato.diffusion.text import Text
 from sfumato.method import EditRequest, Progress

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from sfumato.diffusion.branches import fresh_noise
 from sfumato.diffusion.elbo import Elbo, Predict, elbo, of_prompts
-from sfumato.diffusion.sampling import fresh_noise
 from sfumato.diffusion.schedule import Schedule
 from tests.tiny import SCHEDULER, drain, tiny_model
 

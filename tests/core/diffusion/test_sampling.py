@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from sfumato.diffusion.sampling import candidates, fresh_noise, kept_outside
+from sfumato.diffusion.branches import candidates, fresh_noise
+from sfumato.diffusion.sampling import kept_outside
 
 ELSEWHERE = torch.device("meta")
 """Stands for a graphics card: torch refuses to mix it with the CPU."""

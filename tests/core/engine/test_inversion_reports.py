@@ -10,7 +10,8 @@ import pytest
 
 from sfumato.events import InversionReport, Outcome
 from sfumato.method import Job
-from sfumato.perform import perform, stepped
+from sfumato.perform import perform
+from sfumato.walking import stepped
 from tests.tiny import drain
 
 Make = Callable[..., Any]

@@ -16,7 +16,8 @@ from sfumato.errors import InputError, MethodError
 from sfumato.events import Outcome
 from sfumato.method import Job, Masker, Pixels, Progress
 from sfumato.pairing import PairingError
-from sfumato.perform import perform, stepped
+from sfumato.perform import perform
+from sfumato.walking import stepped
 from tests.tiny import drain
 
 Make = Callable[..., Any]

@@ -17,7 +17,8 @@ from sfumato.events import Outcome
 from sfumato.method import Edit, Editor, EditRequest, Job, Need, Pixels, Progress
 from sfumato.pairing import PairingError
 from sfumato.params import Params
-from sfumato.perform import perform, stepped
+from sfumato.perform import perform
+from sfumato.walking import stepped
 from tests.tiny import drain
 
 Make = Callable[..., Any]

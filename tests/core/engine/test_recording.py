@@ -16,8 +16,9 @@ from sfumato.diffusion.recorder import Recorder
 from sfumato.errors import InputError
 from sfumato.events import Outcome
 from sfumato.method import Job
-from sfumato.perform import perform, stepped
+from sfumato.perform import perform
 from sfumato.recording import LONGEST_TRACK, WordMaps
+from sfumato.walking import stepped
 from tests.tiny import drain
 
 Make = Callable[..., Any]

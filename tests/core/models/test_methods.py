@@ -16,9 +16,10 @@ from sfumato.diffusion.store import InversionStore
 from sfumato.events import ModelInfo
 from sfumato.method import Ability, Editor, Inverter, Job, Need, Progress, Recipe
 from sfumato.pairing import Facts, PairingError, inversion_refusal, refusal
-from sfumato.perform import perform, stepped
+from sfumato.perform import perform
 from sfumato.plugins import Registry, load_plugins
 from sfumato.settings import Settings
+from sfumato.walking import stepped
 from sfumato.workshop import Workshop
 from tests import checkpoints
 from tests.core.models.test_families import assembled
