@@ -3,6 +3,7 @@
 python packaging/pictures/make.py window          the window after an edit of a sample
 python packaging/pictures/make.py before_after    each sample above its edit
 python packaging/pictures/make.py methods [NAME]  for each method's page some samples above their edits by it
+python packaging/pictures/make.py control_images  a photograph and what each preprocessor makes of it
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ SIDE = 256
 METHOD_SAMPLES = ("balloon.png", "tree.png", "tiger.png")
 INVERTER_OF = {"ledits": "edit_friendly", "h_edit": "edit_friendly"}
 """The inversion a method was made for, where that is not the default."""
-EDITOR_OF = {"edit_friendly": "p2p"}
+VALUES_OF = {"ledits": {"threshold": 0.6}}
+"""What suits the built-in model's large things better than the default, and is said on the page."""
 
 
 def entries() -> list[dict[str, str]]:
@@ -92,16 +94,36 @@ def methods(only: str | None) -> None:
         print(place.name)
 
 
+def control_images() -> None:
+    """A photograph and what each preprocessor makes of it."""
+    from sfumato import compose
+    from sfumato.document.compositor import flatten
+    from sfumato.files.images import open_image
+    from sfumato.preprocessor import control_picture
+
+    picture = open_image(SAMPLES / "launch-pad.jpg")
+    pixels = flatten(picture)
+    makers = compose.workshop().registry.preprocessors.values()
+    made = [control_picture(each, each.params(), pixels, picture.profile) for each in makers]
+    row = np.concatenate([_square(each, SIDE // 2) for each in (pixels, *made)], axis=1)
+    METHOD_PICTURES.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(row).quantize(255).save(METHOD_PICTURES / "control_images.png", optimize=True)
+
+
 def _asked(info: Any, entry: dict[str, str]) -> dict[str, Any]:
     """The recipe that shows a method: an inverter with the editor it is for, an editor with its inverter."""
     from sfumato.method import Need
     from sfumato.prompts import compare, words
 
     if info.kind == "inverter":
-        return {"inverter": info.name, "editor": EDITOR_OF.get(info.name, "p2p")}
+        return {"inverter": info.name}
     if info.kind == "masker":
         return {"masker": info.name}
-    asked: dict[str, Any] = {"editor": info.name, "inverter": INVERTER_OF.get(info.name, "direct")}
+    asked: dict[str, Any] = {
+        "editor": info.name,
+        "inverter": INVERTER_OF.get(info.name, "direct"),
+        "editor_values": VALUES_OF.get(info.name, {}),
+    }
     if Need.CONCEPTS in info.needs:
         pieces = [piece for piece in compare(entry["source"], entry["target"]) if piece.change != "kept"]
         come = " ".join(w.text for p in pieces for w in words(entry["target"])[slice(*p.target)])
@@ -148,5 +170,7 @@ if __name__ == "__main__":
             before_after()
         elif "methods" in sys.argv:
             methods(sys.argv[2] if len(sys.argv) > 2 else None)
+        elif "control_images" in sys.argv:
+            control_images()
         else:
             window("launch-pad.jpg")
