@@ -53,7 +53,7 @@ def test_a_model_is_added_looked_at_preferred_and_forgotten(run: Run, home: Path
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("inspect", "nothing"), "no one model 'nothing'"),
+        (("inspect", "nothing"), "no model 'nothing'"),
         (("add", "nothing"), "nothing"),
         (("remove", "starter"), "comes with a plug-in"),
         (("default", "starter", "--steps", 0), "steps"),
