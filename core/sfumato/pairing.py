@@ -86,13 +86,14 @@ def _reasons(
 
 
 def _missing(method: MethodInfo, model: ModelInfo | None, facts: Facts) -> Iterator[str]:
+    """What only another model can change comes first: nobody should write an instruction for nothing."""
+    if model is not None:
+        for ability in sorted(method.abilities - model.abilities):
+            yield f"{method.title} needs a model {ability.value}; {model.title} is not one."
     needs = method.needs | (set() if method.kind == "editor" else {Need.IMAGE})
     for need in Need:
         if need in needs and not facts.has(need):
             yield f"{method.title} needs {need.value}: {_HOW[need]}."
-    if model is not None:
-        for ability in sorted(method.abilities - model.abilities):
-            yield f"{method.title} needs a model {ability.value}; {model.title} is not one."
 
 
 def inversion_refusal(inverter: MethodInfo, model: ModelInfo | None, *, facts: Facts) -> str | None:

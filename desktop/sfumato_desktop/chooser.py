@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PySide6.QtCore import QEvent, QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QStandardItem, QStandardItemModel
@@ -62,9 +62,10 @@ class Chooser(QWidget):
     def show_options(self, options: Sequence[Option], current: str) -> None:
         """Show the choices with one of them taken; emits nothing."""
         with QSignalBlocker(self.combo):
-            if tuple(options) != self._options:
-                self._options = tuple(options)
-                self._fill(current)
+            shown = tuple(_shown(option, current) for option in options)
+            if shown != self._options:
+                self._options = shown
+                self._fill()
             self.combo.setCurrentIndex(self.combo.findData(current))
 
     def add_beside(self, button: QWidget) -> None:
@@ -83,12 +84,16 @@ class Chooser(QWidget):
             self.description.clear()  # a link keeps the colour it was laid out with
             self.description.setText(text)
 
-    def _fill(self, current: str) -> None:
+    def _fill(self) -> None:
         self._model.clear()
         for option in self._options:
-            refused = option.refusal if option.name != current else None
-            item = QStandardItem(refused or option.title)
+            item = QStandardItem(option.refusal or option.title)
             item.setData(option.name, Qt.ItemDataRole.UserRole)
             item.setToolTip(option.refusal or option.title)
-            item.setEnabled(refused is None)
+            item.setEnabled(option.refusal is None)
             self._model.appendRow(item)
+
+
+def _shown(option: Option, current: str) -> Option:
+    """What is taken goes by its title even where it cannot work: why stands under Run."""
+    return replace(option, refusal=None) if option.name == current else option

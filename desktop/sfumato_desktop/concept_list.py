@@ -16,10 +16,10 @@ from sfumato_desktop.one_line import OneLine
 from sfumato_desktop.second_line import set_muted
 
 Concept = tuple[str, float]
-USUAL = 5.0
-"""Strength of a new concept: the guidance scale of the semantic guidance papers."""
+USUAL = 1.0
+"""Strength of a new concept: the guidance of the recipe multiplies it."""
 _STRONGEST = 50.0
-_STEP = 0.5
+_STEP = 0.1
 _MOST = 8
 _SIGN_WIDTH, _NUMBER_WIDTH = 28, 62
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from html import escape
 
 from sfumato.method import MethodInfo, Need
 from sfumato.pairing import Facts
+
+_ARTICLE = re.compile("^an? ")
 
 
 def describe(info: MethodInfo, facts: Facts) -> str:
@@ -17,5 +20,5 @@ def describe(info: MethodInfo, facts: Facts) -> str:
 
 def _needs(needs: Iterable[Need], facts: Facts) -> str:
     wanted = [need for need in Need if need in needs]
-    badges = [f"{'✓' if facts.has(need) else '○'} {need.value.split(' ', 1)[-1]}" for need in wanted]
+    badges = [f"{'✓' if facts.has(need) else '○'} {_ARTICLE.sub('', need.value)}" for need in wanted]
     return f"<br>Needs {' · '.join(each.replace(' ', '&nbsp;') for each in badges)}" if badges else ""

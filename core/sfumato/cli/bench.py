@@ -28,6 +28,9 @@ MOST_BESIDE = 1.02
 MOST_CONTROL = 1.10
 """Goal: Prompt-to-Prompt's forwards over plain ones."""
 
+_WIDE = 46
+"""Room for the longest figure: rows forward and backward, what is allowed, and that for all steps."""
+
 
 @bench.command()
 def cost(
@@ -44,7 +47,7 @@ def cost(
     """
     with answering(), _workshop(device, precision, threads) as workshop:
         typer.echo(f"{steps} steps; in brackets what is allowed, and what that is for {FULL} steps")
-        typer.echo(f"{'inverter':<17}{'editor':<20}{'inversion':<30}{'edit':<30}{'second':<8}")
+        typer.echo(f"{'inverter':<17}{'editor':<20}{'inversion':<{_WIDE}}{'edit':<{_WIDE}}{'second':<8}")
         lines = []
         for line in measured(workshop, model or Recipe().model, steps, run):
             typer.echo(_row(line))
@@ -63,7 +66,7 @@ def _row(line: Line) -> str:
     if line.refusal:
         return f"{names}not on this model: {line.refusal}"
     told = zip((line.inversion, line.edit), line.bound, line.bound_at(FULL), strict=True)
-    columns = "".join(f"{_shown(cost, bound, full):<30}" for cost, bound, full in told)
+    columns = "".join(f"{_shown(cost, bound, full):<{_WIDE}}" for cost, bound, full in told)
     return f"{names}{columns}{_rows(line.second):<8}{'ok' if line.holds else 'ABOVE'}"
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from sfumato import compose
@@ -20,9 +18,7 @@ from sfumato.method import Job
 def control(
     picture: o.Picture,
     output: o.Output,
-    kind: Annotated[
-        str | None, typer.Option(help="How: canny, soft_edge, scribble ...; see `sfumato methods`.")
-    ] = None,
+    preprocessor: o.Preprocessor = None,
     values: o.Values = None,
 ) -> None:
     """Make a control image of a picture: its edges, a scribble, areas of one colour."""
@@ -30,7 +26,7 @@ def control(
         refuse_output(output)
         if output.suffix.lower() not in FORMAT_OF:
             raise InputError("A control image is written as a picture: end the name in .png.")
-        asked = o.recipe_of({"preprocessor": kind, "preprocessor_values": values})
+        asked = o.recipe_of({"preprocessor": preprocessor, "preprocessor_values": values})
         document, workshop = open_document(picture), compose.workshop()
         job = Job(recipe=asked, task="control", image=flatten(document), profile=document.profile)
         patch = run(job, workshop).patches[0]

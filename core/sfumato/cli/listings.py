@@ -33,14 +33,15 @@ def methods(
                 raise InputError(f"There is no method '{name}'.", advice=f"There are: {known}.")
             typer.echo("\n".join(line for info in found for line in described(info)))
             return
+        width = max((len(info.name) for info in (*ready.methods, *ready.controls)), default=0) + 2
         for kind, title in _TITLES.items():
             typer.echo(f"{title}:")
             for info in ready.methods:
                 if info.kind == kind:
-                    typer.echo(f"  {info.name:<16}{info.title}: {info.summary}")
+                    typer.echo(f"  {info.name:<{width}}{info.title}: {info.summary}")
         typer.echo("Ways to make a control image:")
         for made in ready.controls:
-            typer.echo(f"  {made.name:<16}{made.title}: {made.summary}")
+            typer.echo(f"  {made.name:<{width}}{made.title}: {made.summary}")
         _tell_broken(ready.broken)
 
 

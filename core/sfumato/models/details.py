@@ -15,6 +15,7 @@ from sfumato.models.inspection import inspect
 
 _LICENCE_FILES = re.compile(r"(licen[cs]e|copying)([.-].*)?", re.IGNORECASE)
 _LICENCE_LINE = re.compile(r"(?mi)^licen[cs]e:\s*(\S.*)$")
+_LICENCE_SECTION = re.compile(r"(?mis)^#+ licen[cs]e\s*\n(.+?)(?=^#|\Z)")
 _CARDS = ("README.md", "MODEL_CARD.md")
 _MOST_TEXT = 200_000
 
@@ -54,16 +55,15 @@ def content(place: Path) -> Content:
 
 
 def licence(place: Path) -> str:
-    """The text of a licence file in the folder, else the `license:` line of its card."""
+    """The text of a licence file in the folder, else what its card says: a `license:` line, or a section."""
     if not place.is_dir():
         return ""
     for path in sorted(place.iterdir()):
         if path.is_file() and _LICENCE_FILES.fullmatch(path.name):
             return _read(path)
-    for name in _CARDS:
-        if (place / name).is_file() and (
-            found := re.search(r"(?mi)^licen[cs]e:\s*(.+)$", _read(place / name))
-        ):
+    for card in (place / name for name in _CARDS if (place / name).is_file()):
+        text = _read(card)
+        if found := _LICENCE_LINE.search(text) or _LICENCE_SECTION.search(text):
             return found[1].strip()
     return ""
 

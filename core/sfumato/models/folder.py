@@ -83,7 +83,7 @@ class Folder:
 def inspect(root: Path) -> Folder:
     """Look a folder over. Raises `ModelError` for anything that cannot or must not be loaded."""
     if not root.is_dir():
-        raise ModelError(_no_folder(root), advice="Choose a folder in diffusers format.")
+        raise ModelError(_no_folder(root), advice=_advice(root))
     index_path = root / "model_index.json"
     if not index_path.is_file():
         raise ModelError(f"{root} is not a diffusers model: it has no model_index.json.")
@@ -106,7 +106,13 @@ def inspect(root: Path) -> Folder:
 def _no_folder(root: Path) -> str:
     if root.is_file():
         return f"{root} is a file, but no .safetensors checkpoint."
-    return f"There is no model '{root}': it is neither a known name nor a folder."
+    return f"There is no model '{root}': it is neither a known name nor a folder or file."
+
+
+def _advice(root: Path) -> str:
+    if root.is_file() and root.suffix.lower() in PICKLES:
+        return "Make one of it with `sfumato models convert`."
+    return "Choose a folder in diffusers format, or a .safetensors file."
 
 
 def _refuse_programs(root: Path) -> None:

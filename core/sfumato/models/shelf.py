@@ -104,7 +104,8 @@ class Shelf:
         if len(matches) == 1:
             return matches[0]
         known = ", ".join(f"'{model.name}'" for model in matches or listed) or "none"
-        raise InputError(f"There is no one model '{name}'.", advice=f"There are: {known}.")
+        which = f"Several models are called '{name}'" if matches else f"There is no model '{name}'"
+        raise InputError(f"{which}.", advice=f"There are: {known}.")
 
     def add(self, place: Path) -> Shelved:
         """Put a folder or file on the list; it stays where it is. Raises `ModelError` if it is of no use."""

@@ -48,6 +48,7 @@ def test_methods_are_listed_by_kind(run: Run) -> None:
     assert all(name in masks for name in ("word_mask", "diffedit"))
     assert all(name in edits for name in ("p2p", "reprompt", "blended", "ddim_naive", "generate"))
     assert all(name in inverts for name in ("naive", "ddim", "direct"))
+    assert "  instruct_diffusion  InstructDiffusion: " in edits
 
 
 def test_a_method_is_listed_with_every_parameter(run: Run) -> None:

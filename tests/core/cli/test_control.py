@@ -39,7 +39,10 @@ def test_a_control_picture_is_written_at_the_pictures_size(run: Run) -> None:
 
 def test_another_kind_gives_another_picture(run: Run) -> None:
     assert (
-        run("control", "in.png", "--kind", "segmentation", "--set", "colours=3", "-o", "a.png").exit_code == 0
+        run(
+            "control", "in.png", "--preprocessor", "segmentation", "--set", "colours=3", "-o", "a.png"
+        ).exit_code
+        == 0
     )
     with Image.open("a.png") as image:
         assert len(np.unique(np.array(image.convert("RGB")).reshape(-1, 3), axis=0)) == 3
@@ -48,7 +51,7 @@ def test_another_kind_gives_another_picture(run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--kind", "magic", "-o", "a.png"), "There is no preprocessor 'magic'"),
+        (("--preprocessor", "magic", "-o", "a.png"), "There is no preprocessor 'magic'"),
         (("--set", "much=1", "-o", "a.png"), "no parameter 'much'"),
         (("--set", "low=x", "-o", "a.png"), "'low' cannot be 'x'"),
         (("-o", "a.ora"), "end the name in .png"),

@@ -182,7 +182,7 @@ def test_equal_prompts_run_with_a_note(edit: Run) -> None:
         (("--concept", ":2"), "--concept wants TEXT:STRENGTH"),
         (("--method", "ledits"), "LEDITS++ needs something to add or to take away"),
         (("--method", "ledits", "--concept", "hat:0"), "LEDITS++ needs something to add"),
-        (("--method", "instruct_pix2pix"), "InstructPix2Pix needs an instruction: say what to do."),
+        (("--method", "instruct_pix2pix"), "InstructPix2Pix needs a model trained to follow instructions"),
         (
             ("--method", "instruct_diffusion", "--instruction", "make it red"),
             "InstructDiffusion needs a model trained to follow instructions",

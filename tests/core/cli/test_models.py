@@ -53,7 +53,7 @@ def test_a_model_is_added_looked_at_preferred_and_forgotten(run: Run, home: Path
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("inspect", "nothing"), "no one model 'nothing'"),
+        (("inspect", "nothing"), "no model 'nothing'"),
         (("add", "nothing"), "nothing"),
         (("remove", "starter"), "comes with a plug-in"),
         (("default", "starter", "--steps", 0), "steps"),
@@ -160,6 +160,7 @@ def test_a_download_says_its_size_and_asks(run: Run, hub: Hub, home: Path) -> No
 
 def test_a_conversion_says_where_it_went(run: Run, home: Path) -> None:
     torch.save({"state_dict": {"w": torch.ones(2)}}, "old.ckpt")
+    assert "`sfumato models convert`" in run("models", "add", "old.ckpt").stderr
     assert run("models", "convert", "old.ckpt").stdout.strip().endswith("old.safetensors")
     Path("bad.ckpt").write_bytes(pickle.dumps({"w": print}))
     result = run("models", "convert", "bad.ckpt")

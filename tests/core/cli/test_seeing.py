@@ -71,6 +71,9 @@ def test_no_pairing_costs_more_than_it_may(run: Run) -> None:
     assert result.exit_code == 0, result.output
     assert " 0 above their bound." in result.stdout
     assert "ABOVE" not in result.stdout
+    lines = [line for line in result.stdout.splitlines() if line.endswith(" ok")]
+    assert lines
+    assert all(line.count(")  ") == 2 for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,13 @@ def test_a_model_that_cannot_do_it_is_named(ability: Ability) -> None:
     assert said == f"Prompt-to-Prompt needs a model {ability.value}; Tiny is not one."
 
 
+def test_what_only_another_model_can_change_is_said_first() -> None:
+    editor = replace(EDITOR, abilities=frozenset({Ability.INSTRUCTIONS}), needs=frozenset({Need.INSTRUCTION}))
+    weak = replace(MODEL, abilities=frozenset(Ability) - {Ability.INSTRUCTIONS})
+    said = refusal(editor, INVERTER, weak, facts=replace(ALL, instruction=""))
+    assert said == f"Prompt-to-Prompt needs a model {Ability.INSTRUCTIONS.value}; Tiny is not one."
+
+
 def test_an_inversion_is_missed_only_where_it_is_required() -> None:
     assert "starts from an inversion" in (refusal(EDITOR, None, MODEL, facts=ALL) or "")
     for other in ("optional", "none"):

@@ -148,14 +148,17 @@ def test_what_belongs_to_others_cannot_be_removed(settings: Settings, hub_cache:
 
 
 def test_an_unknown_name_lists_the_known_ones(settings: Settings) -> None:
-    with pytest.raises(InputError, match=r"no one model 'x'.*'starter'"):
+    with pytest.raises(InputError, match=r"no model 'x'.*'starter'"):
         Shelf(settings, BUILT_IN).inspect("x")
 
 
 def test_inspecting_says_family_parts_bytes_and_licence(settings: Settings, model_folder: Make) -> None:
     folder, shelf = model_folder("mine"), Shelf(settings)
     shelf.add(folder)
+    (folder / "MODEL_CARD.md").unlink()
     assert shelf.inspect("mine").content.licence == ""
+    (folder / "MODEL_CARD.md").write_text("# A model\n\n## Licence\nKeep the notice.\n\n## Use\nPaint.\n")
+    assert shelf.inspect("mine").content.licence == "Keep the notice."
     (folder / "README.md").write_text("---\nlicense: openrail\n---\nA model.")
     details = shelf.inspect("mine")
     assert details.content.licence == "openrail"

@@ -79,13 +79,13 @@ def test_enter_makes_another_row_and_puts_the_cursor_there(mixing, qtbot):
     third = child(mixing, QLineEdit, "concept_3")
     assert third.hasFocus()
     qtbot.keyClicks(third, "snow")
-    assert mixing.recipe().concepts[2] == ("snow", 5.0)
+    assert mixing.recipe().concepts[2] == ("snow", 1.0)
 
 
 def test_ctrl_up_and_down_change_the_strength_while_typing(mixing, qtbot):
     line = child(mixing, QLineEdit, "concept_1")
     qtbot.keyClick(line, Qt.Key.Key_Up, Qt.KeyboardModifier.ControlModifier)
-    assert mixing.recipe().concepts[0] == ("smile", 4.5)
+    assert mixing.recipe().concepts[0] == ("smile", 4.1)
     qtbot.keyClick(line, Qt.Key.Key_Down, Qt.KeyboardModifier.ControlModifier)
     assert mixing.recipe().concepts[0] == ("smile", 4.0)
 
@@ -119,6 +119,11 @@ def test_run_waits_for_a_concept_with_a_strength(panel):
     assert said.text() == "Mix needs something to add or to take away: name it, with how strongly."
     panel.set_recipe(MIX)
     assert run.isEnabled()
+
+
+def test_the_list_of_needs_names_them_as_run_does(mixing):
+    described = child(mixing, QLabel, "editor_description").text().replace("&nbsp;", " ")
+    assert "✓ something to add or to take away" in described
 
 
 def test_what_was_said_to_one_method_waits_while_another_is_chosen(mixing):

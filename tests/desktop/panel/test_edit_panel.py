@@ -260,6 +260,16 @@ def test_what_can_never_work_is_disabled_and_says_why(panel):
     assert all(item(editors, name).isEnabled() for name in ("swap", "paint", "order", "draw"))
 
 
+def test_a_method_taken_from_a_recipe_goes_by_its_title_even_if_it_cannot_work(panel):
+    panel.set_recipe(FULL)
+    panel.set_recipe(FULL.model_copy(update={"editor": "look"}))
+    editors = child(panel, QComboBox, "editor")
+    assert editors.currentText() == "Look"
+    assert message(panel).startswith("Look needs a model with attention")
+    panel.set_recipe(FULL)
+    assert item(editors, "look").text().startswith("Look needs a model with attention")
+
+
 def test_the_inverter_is_hidden_where_none_is_used(panel):
     panel.set_recipe(FULL.model_copy(update={"editor": "draw"}))
     assert not child(panel, QComboBox, "inverter").isVisible()
