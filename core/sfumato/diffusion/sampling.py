@@ -96,17 +96,22 @@ def sample(
     solver_name: SolverName = "ddim",
     eta: float = 0.0,
     noise_maps: Tensor | None = None,
+    passed: Tensor | None = None,
     keep: Keep | None = None,
     before: Callable[[StepState], None] | None = None,
 ) -> Iterator[StepState]:
     """Take all branches from grid level `start` to the end, yielding after each step.
 
     Every step is one network call over the rows somebody needs. `noise_maps` (S, C, h, w) replace fresh
-    noise; `keep` holds unpinned branches to the source outside a mask, at each step's own level; `before` may
-    change where the branches are before each step, the first one too. A grid that names a solver or η of its
-    own, because an inversion's noise maps were made for them, has the last word.
+    noise, and `passed` (S, C, h, w) is the x̂_0 of steps that were skipped, for solvers that look back; `keep`
+    holds unpinned branches to the source outside a mask, at each step's own level; `before` may change where
+    the branches are before each step, the first one too. A grid that names a solver or η of its own, because
+    an inversion's noise maps were made for them, has the last word.
     """
     steppers = {each.name: solver(solver_name, model.schedule, grid, eta) for each in branches}
+    if start and passed is not None:
+        for stepper in steppers.values():
+            stepper.resume(start, passed[start - 1 : start])
     state = StepState(start - 1, {each.name: each.latent for each in branches}, {})
     for i in range(start, grid.steps):
         level = grid.levels[i]
@@ -170,6 +175,7 @@ def descend(
         solver_name=request.solver,
         eta=request.eta,
         noise_maps=inversion.noise,
+        passed=inversion.x0hat,
         keep=kept_outside(model, request, grid, inversion.trajectory),
         before=before,
     )
