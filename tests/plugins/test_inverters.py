@@ -21,7 +21,7 @@ from sfumato_plugins.ddim import Ddim
 from sfumato_plugins.direct import Direct
 from sfumato_plugins.edit_friendly import EditFriendly
 from sfumato_plugins.fixed_point import FixedPoint
-from sfumato_plugins.negative_prompt import NegativePrompt
+from sfumato_plugins.negative_prompt import NegativePrompt, slerp
 from sfumato_plugins.null_text import NullText, NullTextParams
 from sfumato_plugins.p2p import P2PParams, PromptToPrompt
 from sfumato_plugins.reprompt import Reprompt
@@ -253,6 +253,12 @@ def test_mixing_in_the_empty_prompt_ends_in_plain_reprompting(tiny_model: Any, a
     mixed = ends[0].context[:1].flatten()
     cosines = [torch.cosine_similarity(mixed, each.flatten(), dim=0) for each in (source, empty)]
     assert abs(cosines[0] - cosines[1]) < 0.05
+
+
+def test_an_empty_prompt_of_zeros_can_be_mixed_in() -> None:
+    """SDXL's: there is no angle to it, so the way is straight."""
+    start = torch.randn(1, 3, 4, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(slerp(start, torch.zeros_like(start), 0.5), start / 2)
 
 
 def test_proximal_guidance_that_holds_all_back_is_a_reconstruction(tiny_model: Any, ask: Make) -> None:

@@ -229,11 +229,6 @@ class MapStore:
         return Hook(self._sites, steps, rows, watch)
 
     @property
-    def seen(self) -> bool:
-        """Whether there was anything to look at."""
-        return bool(self._sums)
-
-    @property
     def empty(self) -> bool:
         """Whether nothing was seen yet."""
         return not self._sums
