@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 
 from sfumato.diffusion.attention import Hook, Plan
 from sfumato.diffusion.blending import LocalBlend
-from sfumato.diffusion.branches import inverted_branch
+from sfumato.diffusion.branches import fresh_noise, inverted_branch
 from sfumato.diffusion.denoiser import Seen
 from sfumato.diffusion.inversion import Inversion, invert_ddim
 from sfumato.diffusion.prompt_control import cross_edit
@@ -174,6 +175,19 @@ def test_full_injection_does_not_make_a_corrected_source_of_the_target(
     edit = p2p(same, direct, tiny_model, cross_steps=1.0, self_steps=1.0)
     assert torch.equal(edit.source, direct.x0)
     assert not torch.allclose(edit.latents, edit.source, atol=1e-3)
+
+
+def test_p2ps_published_area_is_seen_after_the_injection(
+    tiny_model: Any, tiny_request: Make, direct: Inversion
+) -> None:
+    """With a word in another's place, equal maps: the target's area is the source's (methods.md §4 iv)."""
+    request = tiny_request()
+    values = {"local": "changed words", "cross_steps": 1.0, "edit": "replace", "threshold": 0.9}
+    published = p2p(request, direct, tiny_model, official_area=True, **values)
+    other = p2p(replace(request, word_weights={"dog": 1.5}), direct, tiny_model, official_area=True, **values)
+    assert torch.equal(published.mask, other.mask)
+    assert not published.mask_follows_edges
+    assert not torch.equal(published.mask, p2p(request, direct, tiny_model, **values).mask)
 
 
 def test_p2p_acts_on_models_without_16x16_maps(tiny_model: Any, tiny_request: Make) -> None:
@@ -413,6 +427,24 @@ def test_blended_returns_x0_exactly_outside(tiny_model: Any, tiny_request: Make)
     assert not torch.equal(edits[0], edits[1])
     assert held(edits[:1], request.x0)
     assert held(edits[1:], request.x0)
+
+
+def test_blended_as_published_keeps_a_background_a_step_too_noisy(
+    tiny_model: Any, tiny_request: Make
+) -> None:
+    """It starts from noise alone, and ends on √ᾱ x_0 + √(1-ᾱ) ε of the level before the last."""
+    request = tiny_request(
+        latent_mask=some_mask(), steps=2, guidance=1.0, params=BlendedParams(skip=0, widen=0, official=True)
+    )
+    edit = drain(Blended().edit(request, None, tiny_model)).latents
+    schedule, background = tiny_model.schedule, fresh_noise(request.seed, request.x0.shape)
+    grid, x = schedule.grid(2), fresh_noise(request.seed, request.x0.shape)()
+    with torch.no_grad():
+        for here, there in pairwise(grid.levels):
+            seen = Seen(x, tiny_model.text(request.target).embeddings)
+            x = schedule.move(x, tiny_model.denoiser({"c": seen}, here)["c"], here, there)
+            x = torch.where(some_mask() > 0, x, schedule.noised(request.x0, background(), here))
+    torch.testing.assert_close(edit, x, rtol=0, atol=1e-4)
 
 
 def test_blended_with_a_full_mask_is_sdedit_from_the_same_start(tiny_model: Any, tiny_request: Make) -> None:
