@@ -36,12 +36,13 @@ def invert(
     recipe = order.job.recipe
     vae = recipe.encoding if recipe.encoding == "mean" else f"sample {recipe.seed}"
     key = workshop.store.key(inversion_key(inverter, request, model, vae=vae))
+    request = model.surround(request)
     inversion = workshop.store.get(key, device=model.device)
     if inversion is not None and seen is not None and not inversion.maps:
         inversion = None
     reused = inversion is not None
     if inversion is None:
-        inverting = inverter.invert(model.surround(request), model)
+        inverting = inverter.invert(request, model)
         inversion = yield from through(inverting, plan, scene.region.box)
         if seen is not None:
             inversion = replace(inversion, maps=seen.source_maps())

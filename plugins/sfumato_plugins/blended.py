@@ -21,13 +21,15 @@ class BlendedParams(Params):
     """Share of the noisiest steps to skip: more keeps the shapes under the mask, less paints them anew."""
     widen: Annotated[int, Field(ge=0, le=8), Hint("Widen thin masks by", unit="cells", advanced=True)] = 1
     """Let the edit begin this many latent cells wider than the mask and shrink to it half-way."""
+    official: Annotated[bool, Field(), Hint("Published noise levels", advanced=True)] = False
+    """Start from noise alone and keep the background a step too noisy, as the published code does."""
 
 
 class Blended(Editor[BlendedParams]):
     """Avrahami, Fried, Lischinski: Blended Latent Diffusion, 2023, algorithm 1.
 
-    Three departures from the published code: it starts from the noised source instead of pure noise, blends
-    at the level a step arrives at, and ends on the clean source.
+    Three departures from the published code, unless it is asked for: it starts from the noised source instead
+    of pure noise, blends at the level a step arrives at, and ends on the clean source.
     """
 
     name = "blended"
@@ -43,7 +45,9 @@ class Blended(Editor[BlendedParams]):
         self, request: EditRequest[BlendedParams], inversion: Inversion | None, model: Model
     ) -> Generator[Progress, None, Edit]:
         p, grid = request.params, model.grid(request)
-        latents = yield from from_noised_source(model, request, grid, skipped(p.skip, grid), widen=p.widen)
+        latents = yield from from_noised_source(
+            model, request, grid, skipped(p.skip, grid), widen=p.widen, as_published=p.official
+        )
         return Edit(latents=latents)
 
 

@@ -91,6 +91,7 @@ class ControlNetEdit(Editor[ControlNetParams]):
             solver_name=request.solver,
             eta=request.eta,
             noise_maps=None if inversion is None else inversion.noise,
+            passed=None if inversion is None else inversion.x0hat,
             keep=kept_outside(model, request, grid, None if inversion is None else inversion.trajectory),
         )
         last = yield from shown(states, branches[0].name, grid)

@@ -55,17 +55,17 @@ class EditFriendly(Inverter[EditFriendlyParams]):
         grid = replace(model.grid(request), eta=p.eta, solver=request.solver, linear=p.linear)
         way = _random_way(model, request, grid)
         predict = predictor(model, model.text(request.source), grid, w=p.w_src)
-        stepper, maps = solver(request.solver, model.schedule, grid, p.eta), []
+        stepper, maps, seen = solver(request.solver, model.schedule, grid, p.eta), [], []
         for i in range(grid.steps):
             eps = predict(way[i], i)
+            seen.append(model.schedule.x0hat(way[i], eps, grid.levels[i]))
             mean, sigma = stepper.parts(way[i], eps, i)
             dropped = sigma == 0 or (p.drop_last and i + 1 == grid.steps)
             z = torch.zeros_like(x0) if dropped else (way[i + 1] - mean) / sigma
             maps.append(z)
             if sigma > 0:  # what the way back will really pass, rounding and all
                 way[i + 1] = mean + sigma * z
-            preview = model.schedule.x0hat(way[i], eps, grid.levels[i])
-            yield Progress(i + 1, grid.steps, "Inverting", preview)
+            yield Progress(i + 1, grid.steps, "Inverting", seen[i])
         end = way[-1] if p.drop_last else x0
         return Inversion(
             x0=x0,
@@ -74,6 +74,7 @@ class EditFriendly(Inverter[EditFriendlyParams]):
             trajectory=torch.cat([*way[:-1], end]),
             pin=True,
             noise=torch.cat(maps),
+            x0hat=torch.cat(seen) if request.solver == "dpmpp_sde" else None,
             guidance=p.w_src,
             reconstruction=way[-1],
         )

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from sfumato.diffusion.attention import Plan
-from sfumato.diffusion.branches import Branch, fresh_noise, inverted_branch, skipped, unconditional
+from sfumato.diffusion.branches import Branch, inverted_branch, skipped, step_noise, unconditional
 from sfumato.diffusion.denoiser import Row, guided
 from sfumato.diffusion.inversion import Inversion
 from sfumato.diffusion.prompt_control import Windows, cross_edit, prompt_hooks
@@ -122,13 +122,15 @@ class Difference:
             base = eps["tgt.s"] if w == 1 else guided("tgt.u", "tgt.s", w)(eps, i)
             return base + self(eps) if explicit else base
 
-        noise = fresh_noise(self.request.seed, self.request.latent_shape, self.model.device)
         first = skipped(self.request.start, inversion.grid)
         latent = inversion.at(first)
         if first and not explicit:
             latent = self.added(latent, first - 1)
         pin = None if inversion.noise is None else inversion.trajectory
-        return [replace(self.source, pin=pin), Branch("tgt", latent, rows, combine, noise)]
+        return [
+            replace(self.source, pin=pin),
+            Branch("tgt", latent, rows, combine, step_noise(self.request, latent)),
+        ]
 
     def added(self, base: Tensor, i: int) -> Tensor:
         """x ← x + κ f(x) from x^base at levels[i + 1], as often as asked for (equation 25)."""

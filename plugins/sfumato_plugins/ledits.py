@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sfumato.diffusion.attention import MapStore, Plan, map_sites
 from sfumato.diffusion.blending import grown
-from sfumato.diffusion.branches import Branch, fresh_noise, inverted_branch, skipped, unconditional
+from sfumato.diffusion.branches import Branch, inverted_branch, skipped, step_noise, unconditional
 from sfumato.diffusion.concepts import Concept, ConceptGuidance, Masks
 from sfumato.diffusion.denoiser import Row, alone
 from sfumato.diffusion.inversion import Inversion
@@ -73,8 +73,7 @@ class Ledits(Editor[LeditsParams]):
         source = _source(model, request, inversion)
         uncond = Row("tgt.u", unconditional(model, request, inversion))
         # Both branches draw the same noise, if any, each from a source of its own.
-        noise = fresh_noise(request.seed, request.latent_shape, model.device)
-        edit = _edit(source, guidance, uncond, grid, noise)
+        edit = _edit(source, guidance, uncond, grid, step_noise(request, source.latent))
         carried = inversion.pin and inversion.noise is None
         branches = [source, edit] if carried else [edit]
         states = descend(model, request, inversion, branches, Plan((guidance.hook(),)))

@@ -88,12 +88,15 @@ def _proximal(p: NegativePromptParams) -> Proximal | None:
 
 
 def slerp(start: Tensor, end: Tensor, share: float) -> Tensor:
-    """Spherical interpolation of two (1, L, D) as one vector each; straight where they point the same way."""
+    """Spherical interpolation of two (1, L, D) as one vector each; straight where there is no angle between.
+
+    That is where they point the same way, or where the empty prompt is zeros (SDXL).
+    """
     if share == 0:
         return start
     a, b = start.flatten(), end.flatten()
     angle = torch.acos(((a / a.norm()) @ (b / b.norm())).clamp(-1, 1))
-    if angle.sin() < 1e-6:
+    if not angle.sin() >= 1e-6:
         return torch.lerp(start, end, share)
     return (((1 - share) * angle).sin() * start + (share * angle).sin() * end) / angle.sin()
 

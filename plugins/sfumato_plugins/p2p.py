@@ -53,6 +53,9 @@ class P2PParams(Params):
         int, Field(ge=1, le=128), Hint("Shapes up to", unit="tokens a side", advanced=True)
     ] = 32
     """Largest attention map whose structure is taken from the source."""
+    official_area: Annotated[bool, Field(), Hint("Published area", advanced=True)] = False
+    """Find the area near the words as the published code does: in the maps after the source's took their
+    place, relative to the strongest spot alone, and a step earlier. It covers more."""
     count_from: Annotated[
         Literal["first step that runs", "noisiest step"], Field(), Hint("Count steps from", advanced=True)
     ] = "first step that runs"
@@ -131,7 +134,8 @@ class AttentionControl:
         hooks = prompt_hooks(model.sites, request.latent_shape, windows, act, self_limit=p.self_limit)
         self.blend = self._local_blend(p, request, model, range(first, steps))
         if self.blend is not None:
-            hooks = (self.blend.maps.hook(range(first, steps), ROWS), *hooks)
+            watch = self.blend.maps.hook(range(first, steps), ROWS)
+            hooks = (*hooks, watch) if p.official_area else (watch, *hooks)
         plus = range(first, min(zero + int(p.self_uncond * steps), steps))
         selves = frozenset(self_sites(model.sites, request.latent_shape, p.self_limit**2))
         without = Hook(selves, plus, ("src.u", "tgt.u"), lambda A, *_: {"tgt.u": A["src.u"]})
@@ -168,8 +172,9 @@ class AttentionControl:
             source_tokens=tuple(k for word in source for k in self.source.tokens_of(word)),
             target_tokens=tuple(k for word in target for k in self.target.tokens_of(word)),
             threshold=p.threshold,
-            first_step=steps.start + int(p.local_start * len(steps)) + 1,
+            first_step=steps.start + int(p.local_start * len(steps)) + (not p.official_area),
             about_kept=bool(set(source) & set(target)),
+            as_published=p.official_area,
         )
 
 

@@ -68,7 +68,7 @@ class WordMask(Masker[WordMaskParams]):
         steps = range(max(p.looks, model.grid(request).steps))
         with model.denoiser.observed(maps.hook(steps, ("src.c",))):
             yield from looking(request, model, text)
-        if not maps.seen:
+        if maps.empty:
             raise MethodError(f"{self.title} found no attention layer of this model to look at.")
         attended = between_extremes(maps.average("src.c")[tokens].sum(0)[None, None])
         return on_picture(attended > p.threshold, image, widen=p.widen, snapped=p.edges)

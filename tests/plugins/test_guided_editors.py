@@ -20,6 +20,7 @@ from sfumato.method import EditRequest
 from sfumato_plugins import instruct_diffusion, instruct_pix2pix
 from sfumato_plugins.ddim import Ddim, DdimParams
 from sfumato_plugins.direct import Direct
+from sfumato_plugins.edit_friendly import EditFriendly
 from sfumato_plugins.h_edit import HEdit, HEditParams
 from sfumato_plugins.instruct_diffusion import InstructDiffusion, InstructDiffusionParams
 from sfumato_plugins.instruct_pix2pix import InstructPix2Pix, InstructPix2PixParams
@@ -235,6 +236,15 @@ def test_h_edit_brings_any_trajectory_back(
     close(h_edit(same, on_trajectory(same, tiny_model, pin=pin), tiny_model, **params), same.x0, 1e-4)
 
 
+@pytest.mark.parametrize("form", ["explicit", "implicit"])
+def test_fresh_noise_in_every_step_leaves_h_edit_its_picture(
+    form: str, tiny_model: Any, tiny_request: Make
+) -> None:
+    """The source and the edit draw the same noise."""
+    same = tiny_request(target="a cat on the grass", guidance=5.0, eta=0.7)
+    close(h_edit(same, on_trajectory(same, tiny_model), tiny_model, form=form), same.x0)
+
+
 def test_h_edit_of_equal_prompts_moves_with_unequal_guidances(tiny_model: Any, tiny_request: Make) -> None:
     same = tiny_request(target="a cat on the grass", guidance=5.0)
     inversion = on_trajectory(same, tiny_model)
@@ -343,8 +353,22 @@ def test_ledits_of_strength_nought_is_the_picture(
     close(ledits(request, maps, tiny_model).latents, request.x0)
 
 
-def test_ledits_of_strength_nought_follows_a_pinned_trajectory(tiny_model: Any, tiny_request: Make) -> None:
-    request = tiny_request(concepts=(("dog", 0.0),))
+@pytest.mark.parametrize("start", [0.0, 0.25])
+def test_ledits_after_edit_friendly_inversion_may_start_later(
+    start: float, tiny_model: Any, tiny_request: Make
+) -> None:
+    """The published way: dpmpp_sde, which looks back a step, and the noisiest steps skipped."""
+    request = tiny_request(concepts=(("dog", 0.0),), source="", solver="dpmpp_sde", start=start)
+    inverter = EditFriendly()
+    inversion = drain(inverter.invert(replace(request, params=inverter.params(), start=0.0), tiny_model))
+    close(ledits(request, inversion, tiny_model).latents, request.x0)
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.7])
+def test_ledits_of_strength_nought_follows_a_pinned_trajectory(
+    eta: float, tiny_model: Any, tiny_request: Make
+) -> None:
+    request = tiny_request(concepts=(("dog", 0.0),), eta=eta)
     close(ledits(request, on_trajectory(request, tiny_model), tiny_model).latents, request.x0)
     unpinned = on_trajectory(request, tiny_model, pin=False)
     assert torch.isfinite(ledits(request, unpinned, tiny_model).latents).all()

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
 import torch
 
 from sfumato.diffusion.attention import Hook, Plan
-from sfumato.diffusion.branches import inverted_branch
+from sfumato.diffusion.blending import LocalBlend
+from sfumato.diffusion.branches import fresh_noise, inverted_branch
 from sfumato.diffusion.denoiser import Seen
 from sfumato.diffusion.inversion import Inversion, invert_ddim
+from sfumato.diffusion.prompt_control import cross_edit
 from sfumato.diffusion.sampling import sample
+from sfumato.diffusion.text import equalizer, replacement
 from sfumato.errors import MethodError
 from sfumato.method import EditRequest
 from sfumato.params import Params
@@ -135,6 +139,57 @@ def test_outside_its_area_a_local_blend_leaves_the_source(
     assert torch.equal(result.latents[~inside], direct.x0[~inside])
 
 
+@pytest.mark.parametrize("everywhere", [True, False])
+def test_a_local_blend_of_everything_is_none_and_of_nothing_is_the_source(
+    everywhere: bool, tiny_model: Any, tiny_request: Make, ddim: Inversion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def area(self: LocalBlend, shape: Any) -> torch.Tensor:
+        return torch.full((1, 1, *shape[-2:]), everywhere)
+
+    monkeypatch.setattr(LocalBlend, "mask", area)
+    blended = p2p(tiny_request(), ddim, tiny_model, local="changed words", local_start=0.0)
+    if everywhere:
+        # A blend that never begins looks at the same maps: one layout, one softmax.
+        never = p2p(tiny_request(), ddim, tiny_model, local="changed words", local_start=1.0)
+        assert torch.equal(blended.latents, never.latents)
+        assert not torch.equal(blended.latents, blended.source)
+    else:
+        assert torch.equal(blended.latents, blended.source)
+
+
+def test_a_word_in_the_place_of_another_leaves_the_attention_whole(tiny_model: Any) -> None:
+    """Equal numbers of tokens: the target's probabilities still sum to 1 (methods.md §4 e)."""
+    source, target = tiny_model.text("a cat on the grass"), tiny_model.text("a dog on the grass")
+    act = cross_edit(source, target, equalizer(target, {}), kind="replace")
+    A = torch.randn(2, 9, len(source.embeddings[0]), generator=torch.Generator().manual_seed(0)).softmax(-1)
+    given = act({"src.c": A, "tgt.c": A.flip(1)}, tiny_model.sites[1], 0)["tgt.c"]
+    torch.testing.assert_close(given.sum(-1), torch.ones(2, 9))
+    assert torch.equal(given, A @ replacement(source, target))
+
+
+def test_full_injection_does_not_make_a_corrected_source_of_the_target(
+    tiny_model: Any, tiny_request: Make, direct: Inversion
+) -> None:
+    """Attention alone couples them: once the source is put right, their latents differ (methods.md §7 e)."""
+    same = tiny_request(target="a cat on the grass")
+    edit = p2p(same, direct, tiny_model, cross_steps=1.0, self_steps=1.0)
+    assert torch.equal(edit.source, direct.x0)
+    assert not torch.allclose(edit.latents, edit.source, atol=1e-3)
+
+
+def test_p2ps_published_area_is_seen_after_the_injection(
+    tiny_model: Any, tiny_request: Make, direct: Inversion
+) -> None:
+    """With a word in another's place, equal maps: the target's area is the source's (methods.md §4 iv)."""
+    request = tiny_request()
+    values = {"local": "changed words", "cross_steps": 1.0, "edit": "replace", "threshold": 0.9}
+    published = p2p(request, direct, tiny_model, official_area=True, **values)
+    other = p2p(replace(request, word_weights={"dog": 1.5}), direct, tiny_model, official_area=True, **values)
+    assert torch.equal(published.mask, other.mask)
+    assert not published.mask_follows_edges
+    assert not torch.equal(published.mask, p2p(request, direct, tiny_model, **values).mask)
+
+
 def test_p2p_acts_on_models_without_16x16_maps(tiny_model: Any, tiny_request: Make) -> None:
     small = tiny_request(latent_shape=(1, 4, 8, 8), x0=torch.randn(1, 4, 8, 8))
     inversion = drain(Direct().invert(small, tiny_model))
@@ -209,8 +264,41 @@ def test_an_inversion_step_undoes_its_own_noise(tiny_model: Any, tiny_request: M
         for i in range(ddim.grid.steps):
             high, low = ddim.grid.levels[i], ddim.grid.levels[i + 1]
             eps = tiny_model.denoiser({"r": Seen(ddim.trajectory[i + 1 : i + 2], text)}, high)["r"]
-            back = tiny_model.schedule.move(ddim.trajectory[i : i + 1], eps, high, low)
-            torch.testing.assert_close(back, ddim.trajectory[i + 1 : i + 2], rtol=1e-5, atol=1e-5)
+            up = tiny_model.schedule.move(ddim.trajectory[i + 1 : i + 2].double(), eps.double(), low, high)
+            torch.testing.assert_close(up.float(), ddim.trajectory[i : i + 1], rtol=1e-6, atol=1e-6)
+            back = tiny_model.schedule.move(up, eps.double(), high, low).float()
+            torch.testing.assert_close(back, ddim.trajectory[i + 1 : i + 2], rtol=0, atol=1e-6)
+
+
+def test_a_network_blind_to_the_picture_takes_it_there_and_back(tiny_request: Make) -> None:
+    """ε that does not depend on x, by a convolution of zeros at the entrance (methods.md §3 e)."""
+    blind, request = build_tiny_model(), tiny_request(guidance=1.0, target="a cat on the grass")
+    torch.nn.init.zeros_(blind.unet.get_submodule("conv_in").weight)  # type: ignore[arg-type]
+    inversion = drain(Ddim().invert(replace(request, params=DdimParams(measure=False)), blind))
+    back = drain(Reprompt().edit(request, inversion, blind)).latents
+    torch.testing.assert_close(back, inversion.x0, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
+def test_a_network_with_one_picture_in_mind_always_ends_in_it(
+    eta: float, tiny_request: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However noisy the way: √ᾱ_end x̂_0, and the noise of the end level (methods.md §1 e)."""
+    model, request = build_tiny_model(), tiny_request(eta=eta, guidance=1.0)
+    c = torch.linspace(-1, 1, request.x0.numel()).view_as(request.x0)
+
+    def towards(x: torch.Tensor, level: int, **_: Any) -> tuple[torch.Tensor]:
+        a = model.schedule.a(level)
+        return ((x - a**0.5 * c) / (1 - a) ** 0.5,)
+
+    monkeypatch.setattr(model.unet, "forward", towards)
+    seen = drain(Generate().edit(request, None, model)).latents
+    a, last = model.schedule.a(0), model.grid(request).levels[-2]
+    sigma = model.schedule.sigma(last, 0, eta)
+    left = (seen - a**0.5 * c) / (1 - a) ** 0.5
+    assert left.abs().max() < 6, "no more than noise"
+    assert 0.8 < left.std() < 1.2
+    assert sigma == 0 or eta > 0
 
 
 def test_the_trajectory_ends_in_x0_and_starts_noisy(ddim: Inversion) -> None:
@@ -339,6 +427,24 @@ def test_blended_returns_x0_exactly_outside(tiny_model: Any, tiny_request: Make)
     assert not torch.equal(edits[0], edits[1])
     assert held(edits[:1], request.x0)
     assert held(edits[1:], request.x0)
+
+
+def test_blended_as_published_keeps_a_background_a_step_too_noisy(
+    tiny_model: Any, tiny_request: Make
+) -> None:
+    """It starts from noise alone, and ends on √ᾱ x_0 + √(1-ᾱ) ε of the level before the last."""
+    request = tiny_request(
+        latent_mask=some_mask(), steps=2, guidance=1.0, params=BlendedParams(skip=0, widen=0, official=True)
+    )
+    edit = drain(Blended().edit(request, None, tiny_model)).latents
+    schedule, background = tiny_model.schedule, fresh_noise(request.seed, request.x0.shape)
+    grid, x = schedule.grid(2), fresh_noise(request.seed, request.x0.shape)()
+    with torch.no_grad():
+        for here, there in pairwise(grid.levels):
+            seen = Seen(x, tiny_model.text(request.target).embeddings)
+            x = schedule.move(x, tiny_model.denoiser({"c": seen}, here)["c"], here, there)
+            x = torch.where(some_mask() > 0, x, schedule.noised(request.x0, background(), here))
+    torch.testing.assert_close(edit, x, rtol=0, atol=1e-4)
 
 
 def test_blended_with_a_full_mask_is_sdedit_from_the_same_start(tiny_model: Any, tiny_request: Make) -> None:

@@ -55,7 +55,7 @@ def strength(
         shares = _shares(amounts)
         if 0 in shares:
             raise InputError("At strength 0 not one step is run.", advice="Leave it out.")
-        _sweep(ctx.params, [(f"strength {share:g}", {"start": 1 - share}) for share in shares])
+        _sweep(ctx.params, [(f"strength {share:g}", {"start": round(1 - share, 9)}) for share in shares])
 
 
 @sweep.command()

@@ -229,11 +229,6 @@ class MapStore:
         return Hook(self._sites, steps, rows, watch)
 
     @property
-    def seen(self) -> bool:
-        """Whether there was anything to look at."""
-        return bool(self._sums)
-
-    @property
     def empty(self) -> bool:
         """Whether nothing was seen yet."""
         return not self._sums
@@ -242,10 +237,13 @@ class MapStore:
         """(L, h', w'): the mean map of every token."""
         return self._sums[row] / self._counts[row]
 
-    def area(self, row: str, tokens: Sequence[int], threshold: float) -> Tensor:
-        """(1, 1, h', w') bool: where tokens together, scaled to [0, 1] between their extremes, exceed it."""
+    def area(self, row: str, tokens: Sequence[int], threshold: float, *, by_maximum: bool = False) -> Tensor:
+        """(1, 1, h', w') bool: where tokens together, scaled to [0, 1] between their extremes, exceed it.
+
+        `by_maximum` scales between 0 and their maximum.
+        """
         attended = self.average(row)[list(tokens)].sum(0)[None, None]
-        low, high = attended.min(), attended.max()
+        low, high = attended.new_zeros(()) if by_maximum else attended.min(), attended.max()
         return (attended - low) / (high - low).clamp_min(1e-12) > threshold
 
     def clear(self) -> None:

@@ -50,6 +50,8 @@ class Keep:
     """The k-th branch's own source of noise, so that candidates do not depend on one another."""
     trajectory: Tensor | None = None
     widen: int = 0
+    late: bool = False
+    """Noise the background to the level a step came from, at the last one too, as published."""
     _noises: dict[str, Noise] = field(default_factory=dict)
 
     def __call__(self, x: Tensor, i: int, branch: str) -> Tensor:
@@ -59,13 +61,13 @@ class Keep:
 
     def background(self, i: int, branch: str) -> Tensor:
         """(1, C, h, w): the source at grid.levels[i], as this branch sees it."""
-        if i == self.grid.steps:
+        if i == self.grid.steps and not self.late:
             return self.x0
         if self.trajectory is not None:
             return self.trajectory[i : i + 1]
         if branch not in self._noises:
             self._noises[branch] = self.new_noise(len(self._noises))
-        return self.schedule.noised(self.x0, self._noises[branch](), self.grid.levels[i])
+        return self.schedule.noised(self.x0, self._noises[branch](), self.grid.levels[i - self.late])
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +87,8 @@ class LocalBlend:
     threshold: float
     first_step: int
     about_kept: bool
+    as_published: bool = False
+    """Scale by the maximum alone, and grow every area."""
 
     def __call__(self, state: StepState) -> None:
         """Blend branch "tgt" with "src" in place, from `first_step` on."""
@@ -105,7 +109,7 @@ class LocalBlend:
         """Whether the area bounds something of the source picture."""
         area = self._area("src.c", self.source_tokens)[0, 0]
         border = torch.cat([area[0], area[-1], area[:, 0], area[:, -1]])
-        return self.about_kept or bool(border.float().mean() > 0.5)
+        return not self.as_published and (self.about_kept or bool(border.float().mean() > 0.5))
 
     def _area(self, row: str, tokens: tuple[int, ...]) -> Tensor:
-        return self.maps.area(row, tokens, self.threshold)
+        return self.maps.area(row, tokens, self.threshold, by_maximum=self.as_published)

@@ -63,6 +63,16 @@ def fresh_noise(seed: int, shape: Sequence[int], device: torch.device | str = "c
     return lambda: torch.randn(*shape, generator=generator).to(device)
 
 
+def step_noise(request: EditRequest, latent: Tensor) -> Noise:
+    """What the steps of an inverted picture draw; branches that must move alike each take one of their own.
+
+    The seed's first draw is what naive inversion covered the picture with: no step may repeat it.
+    """
+    noise = fresh_noise(request.seed, latent.shape, latent.device)
+    noise()
+    return noise
+
+
 def branch(
     name: str, latent: Tensor, texts: tuple[Text | Sequence[Text], Text], w: float, noise: Noise
 ) -> Branch:
@@ -94,12 +104,10 @@ def inverted_branch(
     """
     source = name == SOURCE
     latent = inversion.at(skipped(request.start, inversion.grid))
-    noise = fresh_noise(request.seed, latent.shape, latent.device)
-    noise()  # the first draw is what naive inversion covered the picture with: steps must not repeat it
     uncond = unconditional(model, request, inversion if source or not inversion.single_branch else None)
     own = source and inversion.noise is not None and not inversion.pin
     w = inversion.guidance if own else request.guidance
-    made = branch(name, latent, (uncond, model.text(prompt)), w, noise)
+    made = branch(name, latent, (uncond, model.text(prompt)), w, step_noise(request, latent))
     made = _valued(made, inversion, 1.0 if source else inversion.value_share)
     if inversion.proximal is not None:
         made = _proximal(made, Row(f"{name}.u", uncond), w, (inversion, model.schedule))

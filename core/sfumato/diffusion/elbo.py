@@ -3,7 +3,8 @@
 -log p(x_0) <= L_T + Σ_{t=2..T} L_{t-1} + L_0 (Ho, Jain, Abbeel 2020, equation 5). The lecture's t is the
 level t - 1 here: ᾱ_t = a(t - 1), ᾱ_0 = 1. Latents have a density, not a probability: in latent space the
 sum, and L_0 above all, may be negative, and only differences between prompts or pictures mean anything.
-Everything is accumulated in float64: the weights reach SNR(1) ≈ 1000.
+Everything is accumulated in float64, for the weights reach SNR(1) ≈ 1000, and on the CPU, for some devices
+(MPS) have no float64.
 """
 
 from __future__ import annotations
@@ -78,7 +79,8 @@ def of_prompts(model: Model, prompts: Sequence[str]) -> Predict:
     rows = {prompt: Row(prompt, model.text(prompt)) for prompt in prompts}
 
     def predict(x: Tensor, level: int) -> Mapping[str, Tensor]:
-        return model.denoiser({name: row.seen(x.float(), 0) for name, row in rows.items()}, level)
+        x = x.float().to(model.device)
+        return model.denoiser({name: row.seen(x, 0) for name, row in rows.items()}, level)
 
     return predict
 
@@ -98,7 +100,7 @@ def elbo(
     `rows` network rows per prompt and draw: L_0's own, and one in each of `rows` - 1 equal strata of the
     other levels; None, or as many as there are levels, is the full sum. Noise depends on seed and level only.
     """
-    x0, T = x0.double(), len(schedule.alpha_bar)
+    x0, T = x0.cpu().double(), len(schedule.alpha_bar)
     strata = _strata(T, T if rows is None else rows, seed)
     sums: dict[str, _Sums] = {}
     for done, (level, weight) in enumerate([(0, 1), *strata]):
@@ -143,7 +145,7 @@ def _squared_errors(
     for _ in range(draws):
         eps = noise().double()
         for name, seen in predict(schedule.noised(x0, eps, level), level).items():
-            total[name] = total.get(name, torch.zeros_like(x0)) + (eps - seen.double()) ** 2 / draws
+            total[name] = total.get(name, torch.zeros_like(x0)) + (eps - seen.cpu().double()) ** 2 / draws
     return total
 
 

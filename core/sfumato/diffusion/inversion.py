@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from sfumato.models.model import Model
 
 
-_TENSORS = ("x0", "trajectory", "context", "pooled", "value_scale", "value_shift", "noise", "reconstruction")
+_TENSORS = (
+    "x0",
+    "trajectory",
+    "context",
+    "pooled",
+    "value_scale",
+    "value_shift",
+    "noise",
+    "x0hat",
+    "reconstruction",
+)
 _VALUES = ("pin", "pull", "single_branch", "value_share", "guidance")
 _MAPS = "maps "
 """How the names of recorded attention maps begin in a file."""
@@ -60,6 +70,9 @@ class Inversion:
     """Other branches than the source's do so for this share of the steps, from the noisiest on."""
     noise: Tensor | None = None
     """(S, C, h, w) noise maps z_t (edit-friendly DDPM)."""
+    x0hat: Tensor | None = None
+    """(S, C, h, w): what each step saw behind the noise, where the maps are for a solver that looks back: an
+    edit that starts later would have nothing to look back on."""
     guidance: float = 1.0
     """The guidance it was made for."""
     proximal: Proximal | None = None

@@ -50,7 +50,13 @@ class StepState:
 
 
 def kept_outside(
-    model: Model, request: EditRequest, grid: Grid, trajectory: Tensor | None = None, *, widen: int = 0
+    model: Model,
+    request: EditRequest,
+    grid: Grid,
+    trajectory: Tensor | None = None,
+    *,
+    widen: int = 0,
+    late: bool = False,
 ) -> Keep | None:
     """What holds an edit to its source outside the request's mask; None without a mask."""
     if request.latent_mask is None or request.x0 is None:
@@ -60,19 +66,22 @@ def kept_outside(
     def noise(k: int) -> Noise:
         return fresh_noise(request.seed + k, x0.shape, x0.device)
 
-    return Keep(request.latent_mask, x0, model.schedule, grid, noise, trajectory, widen)
+    return Keep(request.latent_mask, x0, model.schedule, grid, noise, trajectory, widen, late)
 
 
 def from_noised_source(
-    model: Model, request: EditRequest, grid: Grid, start: int, *, widen: int = 0
+    model: Model, request: EditRequest, grid: Grid, start: int, *, widen: int = 0, as_published: bool = False
 ) -> Generator[Progress, None, Tensor]:
     """Noise the source to level `start` and sample the candidates from there, held to it outside the mask.
 
-    Returns (n, C, h, w). `widen` is that of `Keep`.
+    Returns (n, C, h, w). `widen` is that of `Keep`. `as_published` starts from noise alone, though the level
+    has some of the picture in it, and noises the background to the level a step came from.
     """
     x0, level = request.x0, grid.levels[start]
     assert x0 is not None
-    branches = candidates(model, request, lambda eps: model.schedule.noised(x0, eps, level))
+    branches = candidates(
+        model, request, lambda eps: eps if as_published else model.schedule.noised(x0, eps, level)
+    )
     states = sample(
         model,
         branches,
@@ -80,7 +89,7 @@ def from_noised_source(
         start=start,
         solver_name=request.solver,
         eta=request.eta,
-        keep=kept_outside(model, request, grid, widen=widen),
+        keep=kept_outside(model, request, grid, widen=widen, late=as_published),
     )
     last = yield from shown(states, branches[0].name, grid)
     return last.stacked(branches)
@@ -96,17 +105,22 @@ def sample(
     solver_name: SolverName = "ddim",
     eta: float = 0.0,
     noise_maps: Tensor | None = None,
+    passed: Tensor | None = None,
     keep: Keep | None = None,
     before: Callable[[StepState], None] | None = None,
 ) -> Iterator[StepState]:
     """Take all branches from grid level `start` to the end, yielding after each step.
 
     Every step is one network call over the rows somebody needs. `noise_maps` (S, C, h, w) replace fresh
-    noise; `keep` holds unpinned branches to the source outside a mask, at each step's own level; `before` may
-    change where the branches are before each step, the first one too. A grid that names a solver or η of its
-    own, because an inversion's noise maps were made for them, has the last word.
+    noise, and `passed` (S, C, h, w) is the x̂_0 of steps that were skipped, for solvers that look back; `keep`
+    holds unpinned branches to the source outside a mask, at each step's own level; `before` may change where
+    the branches are before each step, the first one too. A grid that names a solver or η of its own, because
+    an inversion's noise maps were made for them, has the last word.
     """
     steppers = {each.name: solver(solver_name, model.schedule, grid, eta) for each in branches}
+    if start and passed is not None:
+        for stepper in steppers.values():
+            stepper.resume(start, passed[start - 1 : start])
     state = StepState(start - 1, {each.name: each.latent for each in branches}, {})
     for i in range(start, grid.steps):
         level = grid.levels[i]
@@ -170,6 +184,7 @@ def descend(
         solver_name=request.solver,
         eta=request.eta,
         noise_maps=inversion.noise,
+        passed=inversion.x0hat,
         keep=kept_outside(model, request, grid, inversion.trajectory),
         before=before,
     )

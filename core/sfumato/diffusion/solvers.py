@@ -42,6 +42,9 @@ class Solver:
         given_up = sigma**2 / self.eta if self.grid.linear and sigma else sigma**2
         return sqrt(max(1 - b - given_up, 0.0))
 
+    def resume(self, i: int, x0hat: Tensor) -> None:
+        """Go on at step i as if it had taken step i - 1 and seen `x0hat` (1, C, h, w) there."""
+
     def gain(self, i: int) -> float:
         """κ_i: by how much x at levels[i + 1] moves with ε; first order where a solver has more."""
         here, there = self.grid.levels[i], self.grid.levels[i + 1]
@@ -74,6 +77,10 @@ class DpmSolverSde(Solver):
         shrink = 1 - exp(-2 * h)
         mean = sqrt((1 - b) / (1 - a)) * exp(-h) * x + sqrt(b) * shrink * D
         return mean, sqrt(1 - b) * sqrt(shrink)
+
+    def resume(self, i: int, x0hat: Tensor) -> None:
+        a, b = (self.schedule.a(level) for level in self.grid.levels[i - 1 : i + 1])
+        self._last = (x0hat, self._lambda(b) - self._lambda(a))
 
     def gain(self, i: int) -> float:
         here, there = self.grid.levels[i], self.grid.levels[i + 1]

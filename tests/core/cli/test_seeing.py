@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,15 @@ def test_a_sweep_has_a_picture_per_amount(run: Run) -> None:
     two = size("s.png")
     assert run("sweep", "eta", *words, "--amounts", "0").exit_code == 0
     assert size("s.png")[0] < two[0]
+
+
+def test_a_sweep_runs_exactly_the_shares_it_names(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """1 - 0.8 is a little under 0.2, of which 50 steps are not quite 10."""
+    starts: list[float] = []
+    module = import_module("sfumato.cli.sweep")
+    monkeypatch.setattr(module, "_sweep", lambda _, told: starts.extend(c["start"] for _, c in told))
+    assert run("sweep", "strength", "in.png", "-o", "s.png", "--amounts", "0.1,0.6,0.8,0.9").exit_code == 0
+    assert [int(start * 50) for start in starts] == [45, 20, 10, 5]
 
 
 def test_no_pairing_costs_more_than_it_may(run: Run) -> None:

@@ -1,10 +1,12 @@
-"""Latent masks."""
+"""Latent masks, and the area near words."""
 
 from __future__ import annotations
 
 import torch
+from torch.nn.functional import interpolate, max_pool2d
 
-from sfumato.diffusion.blending import Keep, grown, latent_mask
+from sfumato.diffusion.attention import MapStore, Site
+from sfumato.diffusion.blending import Keep, LocalBlend, grown, latent_mask
 from sfumato.diffusion.schedule import Schedule
 from tests.tiny import SCHEDULER
 
@@ -34,3 +36,18 @@ def test_a_widened_mask_ends_at_its_own_size() -> None:
     painted = [int(keep(x, i, "tgt")[0, 0].sum()) for i in range(1, 11)]
     assert painted[0] > painted[-1] == 1
     assert painted == sorted(painted, reverse=True)
+
+
+def test_the_published_area_is_pooled_and_scaled_by_its_maximum() -> None:
+    site = Site("m.attn2", "cross", 0, 1)
+    maps = MapStore((site,), (1, 4, 8, 8))
+    given = torch.rand(2, 1, 64, 3, generator=torch.Generator().manual_seed(0)) + 1
+    rows = ("src.c", "tgt.c")
+    maps.hook(range(1), rows).act(dict(zip(rows, given, strict=True)), site, 0)
+    blend = LocalBlend(maps, (1,), (2,), 0.96, 0, about_kept=True, as_published=True)
+    looked = torch.stack([given[0, 0, :, 1], given[1, 0, :, 2]]).view(2, 1, 8, 8)
+    pooled = interpolate(max_pool2d(looked, 3, stride=1, padding=1), size=(16, 16), mode="nearest")
+    areas = pooled / pooled.amax((2, 3), keepdim=True) > 0.96
+    found = blend.mask((1, 4, 16, 16))
+    assert torch.equal(found, areas.any(0, keepdim=True))
+    assert 0 < found.float().mean() < 1

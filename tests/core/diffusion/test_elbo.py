@@ -203,6 +203,8 @@ def test_a_network_that_ignores_prompts_finds_them_equally_likely(tiny_model: An
     text = tiny_model.text("a cat").embeddings
 
     class Deaf:
+        device = torch.device("cpu")
+
         schedule = tiny_model.schedule
         denoiser = tiny_model.denoiser
 

@@ -72,6 +72,15 @@ def test_there_and_back_with_the_same_noise(schedule: Schedule) -> None:
     torch.testing.assert_close(back, x, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize(("here", "there"), [(981, 961), (501, 1), (1, 0), (1, CLEAN), (1, 981)])
+def test_a_move_that_knows_the_noise_arrives_at_the_noised_picture(
+    here: int, there: int, schedule: Schedule
+) -> None:
+    x0, eps = (each.double() for each in latents(0, 1))
+    arrived = schedule.move(schedule.noised(x0, eps, here), eps, here, there)
+    torch.testing.assert_close(arrived, schedule.noised(x0, eps, there), rtol=0, atol=1e-12)
+
+
 def test_eta_one_is_the_posterior_of_the_grid(schedule: Schedule) -> None:
     a, b = schedule.a(501), schedule.a(481)
     beta = 1 - a / b

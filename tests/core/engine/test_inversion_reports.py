@@ -73,6 +73,17 @@ def test_what_was_not_measured_is_measured_when_somebody_only_inverts(
     assert report_of(do(make_job(inverter="naive"), workshop)).psnr == report_of(inverted).psnr
 
 
+def test_a_kept_inversion_is_measured_in_its_own_surroundings(
+    make_workshop: Make, make_job: Make, tiny_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in those of the edit before: another guidance, or the mask an inpainting model sees."""
+    workshop, surround, seen = make_workshop(), tiny_model.surround, []
+    do(make_job(inverter="naive", guidance=7.0), workshop)
+    monkeypatch.setattr(tiny_model, "surround", lambda request: seen.append(request) or surround(request))
+    assert report_of(do(make_job(inverter="naive", guidance=7.0, task="invert"), workshop)).reused
+    assert [(each.guidance, each.pixel_mask) for each in seen] == [(1.0, None)]
+
+
 def test_another_guidance_than_it_was_made_for_inverts_again(make_workshop: Make, make_job: Make) -> None:
     workshop = make_workshop()
     for inverter in ("null_text", "style"):
