@@ -27,9 +27,9 @@ _EVERYDAY = ("{}", "a {}", "the {}", "a photo of a {}", "a picture of the {}", "
 
 
 class Pix2PixZeroParams(Params):
-    amount: Annotated[float, Field(ge=0, le=0.5), Hint("Keep the layout", step=0.01)] = 0.1
-    """How firmly the new words are made to look where the old ones looked: 0 lets the layout go. At most 0.01
-    for models that predict velocity (Stable Diffusion 2 at 768 pixels)."""
+    amount: Annotated[float, Field(ge=0, le=0.5), Hint("Keep the layout", step=0.01)] = 0.02
+    """How firmly the new words are made to look where the old ones looked: 0 lets the layout go. Published for
+    Stable Diffusion 1 is 0.1; small models break up there, and those that predict velocity above 0.01."""
     strength: Annotated[float, Field(ge=0, le=3), Hint("Strength", unit="of the direction")] = 1.0
     """How far to move in the direction of the edit."""
     direction: Annotated[Literal["prompts", "words", "sentences"], Field(), Hint("Direction from")] = (
@@ -43,8 +43,8 @@ class Pix2PixZeroParams(Params):
     """For 'sentences': what there should be, said in several ways, separated by ';' or line breaks."""
     away_from: Annotated[
         Literal["source prompt", "negative prompt"], Field(), Hint("Steer away from", advanced=True)
-    ] = "source prompt"
-    """What guidance leads away from; published is the source prompt."""
+    ] = "negative prompt"
+    """What guidance leads away from. Published is the source prompt, which exaggerates colours."""
     carried: Annotated[
         Literal["unconditional half", "conditional half", "both"], Field(), Hint("Correct by", advanced=True)
     ] = "unconditional half"

@@ -282,8 +282,12 @@ def test_plug_and_play_costs_three_rows_while_it_acts(
 # Pix2Pix-Zero
 
 
+PUBLISHED = {"amount": 0.1, "away_from": "source prompt"}
+
+
 def zero(request: EditRequest[Any], inversion: Inversion, model: Any, **params: Any) -> Any:
-    return drain(Pix2PixZero().edit(replace(request, params=Pix2PixZeroParams(**params)), inversion, model))
+    chosen = Pix2PixZeroParams(**PUBLISHED | params)
+    return drain(Pix2PixZero().edit(replace(request, params=chosen), inversion, model))
 
 
 CAPTION = "a cat on the grass"
