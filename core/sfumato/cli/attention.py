@@ -12,12 +12,12 @@ import typer
 
 from sfumato.cli import options as o
 from sfumato.cli.answers import answering, run
-from sfumato.cli.edits import job_of, workshop_of
-from sfumato.cli.pictures import open_document, refuse_output
+from sfumato.cli.edits import prepared
+from sfumato.cli.pictures import open_document, refuse_drawing
 from sfumato.document.geometry import window
 from sfumato.errors import InputError
 from sfumato.events import Outcome
-from sfumato.files.figures import Panel, enlarged, figure, heat_over, refuse_figure, with_legend, write_figure
+from sfumato.files.figures import Panel, enlarged, figure, heat_over, with_legend, write_figure
 from sfumato.method import Job, Pixels
 from sfumato.recording import Maps, StepRange, Track
 from sfumato.workshop import Workshop
@@ -60,7 +60,7 @@ def attention(
     With --target the picture is edited as well, and the target's words can be shown.
     """
     with answering():
-        _refuse(output)
+        refuse_drawing(output)
         job, outcome, _ = _watched(ctx.params, picture)
         recording, shown = outcome.recording, []
         for name in word:
@@ -103,7 +103,7 @@ def trajectory(
 ) -> None:
     """Show the latents of a picture on their way into noise; with --target the way back to the edit below."""
     with answering():
-        _refuse(output)
+        refuse_drawing(output)
         _, outcome, workshop = _watched(ctx.params, picture)
         recording = outcome.recording
         tracks = [] if recording is None else [recording.source_track, recording.target_track]
@@ -120,17 +120,11 @@ def trajectory(
         typer.echo(f"Wrote {output}")
 
 
-def _refuse(output: Path) -> None:
-    refuse_figure(output)
-    refuse_output(output)
-
-
 def _watched(given: dict[str, Any], picture: Path) -> tuple[Job, Outcome, Workshop]:
     """Invert, or edit if there is a target, with somebody looking on."""
     asked, document = o.recipe_of({**given, "source": given["prompt"]}), open_document(picture)
-    workshop = workshop_of(given)
     task = "invert" if given["target"] is None else "edit"
-    job = job_of(o.settled(asked, workshop.registry), document, given, task, record=True)
+    job, workshop = prepared(asked, document, given, task, record=True)
     return job, run(job, workshop), workshop
 
 

@@ -63,8 +63,7 @@ def edit(
         asked, document = o.recipe_of(ctx.params), open_document(picture)
         for note in document.notes:
             typer.echo(note, err=True)
-        workshop = workshop_of(ctx.params)
-        job = job_of(o.settled(asked, workshop.registry), document, ctx.params)
+        job, workshop = prepared(asked, document, ctx.params)
         outcome = run(job, workshop)
         _tell(outcome, write_results(document, job, outcome, output))
 
@@ -102,8 +101,7 @@ def invert(
         if error_map is not None:
             refuse_output(error_map)
         asked, document = o.recipe_of(ctx.params), open_document(picture)
-        workshop = workshop_of(ctx.params)
-        job = job_of(o.settled(asked, workshop.registry), document, ctx.params, task="invert")
+        job, workshop = prepared(asked, document, ctx.params, "invert")
         outcome = run(job, workshop)
         _tell(outcome, [] if error_map is None else [write_error_map(outcome, error_map)])
 
@@ -145,6 +143,14 @@ def generate(
 def workshop_of(given: dict[str, Any]) -> Workshop:
     """A workshop on the machine that options choose."""
     return compose.workshop(**{name: given[name] for name in o.MACHINE})
+
+
+def prepared(
+    asked: Recipe, document: Document, given: dict[str, Any], task: Any = "edit", *, record: bool = False
+) -> tuple[Job, Workshop]:
+    """The job that options describe, what they leave open settled, and the workshop to do it in."""
+    workshop = workshop_of(given)
+    return job_of(o.settled(asked, workshop.registry), document, given, task, record=record), workshop
 
 
 def job_of(

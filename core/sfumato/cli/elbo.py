@@ -14,13 +14,13 @@ import typer
 
 from sfumato.cli import options as o
 from sfumato.cli.answers import answering, follow
-from sfumato.cli.edits import job_of, workshop_of
-from sfumato.cli.pictures import open_document
+from sfumato.cli.edits import prepared
+from sfumato.cli.pictures import open_document, refuse_drawing
 from sfumato.document.geometry import window
 from sfumato.document.region import cut
 from sfumato.errors import InputError
 from sfumato.files.atomic import write_atomically
-from sfumato.files.figures import Panel, enlarged, figure, heat_over, refuse_figure, with_legend, write_figure
+from sfumato.files.figures import Panel, enlarged, figure, heat_over, with_legend, write_figure
 from sfumato.method import Job
 from sfumato.pace import Advance, Phase
 from sfumato.scene import region_of, to_tensor
@@ -62,10 +62,9 @@ def elbo(
         if curve is not None and curve.suffix.lower() not in (".csv", ".json"):
             raise InputError(f"The curve cannot be written as '{curve.name}'.", advice="Use .csv or .json.")
         if pixels is not None:
-            refuse_figure(pixels)
-        asked, document = o.recipe_of(ctx.params), open_document(picture)
-        workshop = workshop_of(ctx.params)
-        job = job_of(o.settled(asked, workshop.registry), document, ctx.params)
+            refuse_drawing(pixels)
+        asked = o.recipe_of(ctx.params)
+        job, workshop = prepared(asked, open_document(picture), ctx.params)
         prompts = tuple(dict.fromkeys(prompt or [""]))
         how = {"rows": None if full else rows, "draws": draws, "seed": asked.seed, "variance": variance}
         results = follow(_measured(job, prompts, workshop, how), job)

@@ -9,9 +9,9 @@ import typer
 from sfumato.cli import options as o
 from sfumato.cli.answers import answering, run
 from sfumato.cli.attention import Figure
-from sfumato.cli.edits import job_of, workshop_of
-from sfumato.cli.pictures import open_document, refuse_output
-from sfumato.files.figures import refuse_figure, write_figure
+from sfumato.cli.edits import prepared
+from sfumato.cli.pictures import open_document, refuse_drawing
+from sfumato.files.figures import write_figure
 
 
 def mask(
@@ -34,14 +34,12 @@ def mask(
 ) -> None:
     """Find where a picture should change, and write it as a mask: white may change, black must not."""
     with answering():
-        refuse_figure(output)
-        refuse_output(output)
+        refuse_drawing(output)
         told = [*(values or ()), *([f"word={' '.join(word)}"] if word else ())]
         asked = o.recipe_of(
             {**ctx.params, "method": None, "values": None, "auto_mask": method, "auto_mask_values": told}
         )
-        document, workshop = open_document(picture), workshop_of(ctx.params)
-        job = job_of(o.settled(asked, workshop.registry), document, ctx.params, task="mask")
+        job, workshop = prepared(asked, open_document(picture), ctx.params, "mask")
         outcome = run(job, workshop)
         found = outcome.mask
         assert found is not None

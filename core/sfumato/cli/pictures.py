@@ -13,6 +13,7 @@ from sfumato.document.geometry import window
 from sfumato.document.layers import Document, EditInfo, Layer
 from sfumato.errors import InputError, MethodError, StorageError
 from sfumato.events import Outcome
+from sfumato.files.figures import refuse_figure
 from sfumato.files.heat import heat
 from sfumato.files.images import FORMAT_OF, export_image, open_image
 from sfumato.files.openraster import open_project, save_project
@@ -33,6 +34,12 @@ def control_images(texts: Iterable[str] | None) -> dict[str, Pixels]:
         name, equals, file = text.rpartition("=")
         images[name if equals else "control"] = flatten(open_image(Path(file)))
     return images
+
+
+def refuse_drawing(path: Path) -> None:
+    """As `refuse_output`, of a figure, which is always a PNG."""
+    refuse_figure(path)
+    refuse_output(path)
 
 
 def refuse_output(path: Path) -> None:

@@ -13,11 +13,11 @@ from sfumato.cli import options as o
 from sfumato.cli.answers import answering, run
 from sfumato.cli.attention import Figure
 from sfumato.cli.edits import job_of, workshop_of
-from sfumato.cli.pictures import open_document, refuse_output
+from sfumato.cli.pictures import open_document, refuse_drawing
 from sfumato.document.compositor import flatten
 from sfumato.document.layers import Document, Layer
 from sfumato.errors import InputError
-from sfumato.files.figures import Panel, figure, refuse_figure, write_figure
+from sfumato.files.figures import Panel, figure, write_figure
 from sfumato.method import Pixels
 
 sweep = typer.Typer(
@@ -84,8 +84,7 @@ def eta(
 def _sweep(given: dict[str, Any], columns: Sequence[tuple[str, dict[str, float]]]) -> None:
     """One row of pictures per way to invert; `columns` = (caption, what it changes of the recipe)."""
     output, target = given["output"], given["target"] or given["source"]
-    refuse_figure(output)
-    refuse_output(output)
+    refuse_drawing(output)
     document = open_document(given["picture"])
     asked = o.recipe_of({**given, "target": target, "method": "reprompt"})
     workshop, original = workshop_of(given), flatten(document)
