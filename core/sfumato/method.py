@@ -164,7 +164,7 @@ class EditRequest(Generic[P]):
     eta: float
     candidates: int
     params: P
-    timestep_offset: int = 1
+    timestep_offset: Literal[0, 1] = 1
     networks: tuple[ControlNet, ...] = ()
     """The ControlNets that `Editor.networks` named, in that order."""
     noise: Tensor | None = None

@@ -15,12 +15,12 @@ from sfumato.diffusion.inversion import Inversion
 from sfumato.diffusion.prompt_control import ROWS, Windows, cross_edit, prompt_hooks
 from sfumato.diffusion.sampling import StepState, descend, shown
 from sfumato.diffusion.schedule import Grid
-from sfumato.diffusion.text import equalizer
+from sfumato.diffusion.text import Text, equalizer
 from sfumato.hookspecs import hookimpl
 from sfumato.method import Ability, Edit, Editor, EditRequest, Need, Progress
 from sfumato.models.model import Model
 from sfumato.params import Hint, Params
-from sfumato.prompts import changed_things
+from sfumato.prompts import changed_things, words
 
 
 class P2PParams(Params):
@@ -39,6 +39,8 @@ class P2PParams(Params):
     """For 'chosen words': words of the source prompt, separated by blanks."""
     local_target: Annotated[str, Field(max_length=200), Hint("Words in the target", advanced=True)] = ""
     """For 'chosen words': words of the target prompt, separated by blanks."""
+    spared: Annotated[str, Field(max_length=200), Hint("But not near", advanced=True)] = ""
+    """Words of either prompt, separated by blanks: where they attend, nothing changes."""
     threshold: Annotated[float, Field(ge=0, le=1), Hint("Area threshold", advanced=True)] = 0.3
     """How strongly a spot must attend to the words to count, relative to the strongest spot."""
     local_start: Annotated[
@@ -175,7 +177,14 @@ class AttentionControl:
             first_step=steps.start + int(p.local_start * len(steps)) + (not p.official_area),
             about_kept=bool(set(source) & set(target)),
             as_published=p.official_area,
+            spared_tokens=(_tokens_in(self.source, p.spared), _tokens_in(self.target, p.spared)),
         )
+
+
+def _tokens_in(text: Text, spared: str) -> tuple[int, ...]:
+    """Positions of those of some words, separated by blanks, that a prompt has."""
+    there = {word.text.lower() for word in words(text.prompt)}
+    return tuple(k for word in spared.split() if word.lower() in there for k in text.tokens_of(word))
 
 
 @hookimpl

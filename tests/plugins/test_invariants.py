@@ -190,6 +190,18 @@ def test_p2ps_published_area_is_seen_after_the_injection(
     assert not torch.equal(published.mask, p2p(request, direct, tiny_model, **values).mask)
 
 
+def test_where_spared_words_attend_nothing_changes(
+    tiny_model: Any, tiny_request: Make, direct: Inversion
+) -> None:
+    free, held = (
+        p2p(tiny_request(), direct, tiny_model, local="changed words", threshold=0.3, spared=spared)
+        for spared in ("", "grass unicorn")
+    )
+    assert held.mask.sum() < free.mask.sum()
+    outside = ~held.mask.bool().expand_as(held.latents)
+    assert torch.equal(held.latents[outside], direct.x0[outside])
+
+
 def test_p2p_acts_on_models_without_16x16_maps(tiny_model: Any, tiny_request: Make) -> None:
     small = tiny_request(latent_shape=(1, 4, 8, 8), x0=torch.randn(1, 4, 8, 8))
     inversion = drain(Direct().invert(small, tiny_model))

@@ -89,6 +89,8 @@ class LocalBlend:
     about_kept: bool
     as_published: bool = False
     """Scale by the maximum alone, and grow every area."""
+    spared_tokens: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
+    """Of the source and of the target: where these attend nothing changes; their areas are not grown."""
 
     def __call__(self, state: StepState) -> None:
         """Blend branch "tgt" with "src" in place, from `first_step` on."""
@@ -102,6 +104,9 @@ class LocalBlend:
         union = source | self._area("tgt.c", self.target_tokens)
         if not self.follows_edges:
             union = grown(union.float(), 1) > 0
+        for row, tokens in zip(("src.c", "tgt.c"), self.spared_tokens, strict=True):
+            if tokens:
+                union = union & ~self._area(row, tokens)
         return interpolate(union.float(), size=tuple(latent_shape[-2:]), mode="nearest") > 0
 
     @property

@@ -78,13 +78,15 @@ class Schedule:
         low, high = (sqrt((1 - a) / a) for a in self.alpha_bar[below : below + 2])
         return 1 / (1 + (low + (level - below) * (high - low)) ** 2)
 
-    def grid(self, steps: int, *, end: int = 0, offset: int = 1, spacing: Spacing = "leading") -> Grid:
+    def grid(
+        self, steps: int, *, end: int = 0, offset: Literal[0, 1] = 1, spacing: Spacing = "leading"
+    ) -> Grid:
         """`steps` levels spread over the schedule, one above the end level so that no step is idle.
 
-        Equals diffusers' "leading" spacing with `steps_offset=offset` where `steps` divides the schedule. The
-        published code of Prompt-to-Prompt and its kin has offset 0, whose last step goes from level 0 to
-        level 0 and changes nothing. "linspace" is k-diffusion's and ends well at `CLEAN` only. A few-step
-        model starts from its noisiest level and ends clean, as its own scheduler does.
+        Equals diffusers' "leading" spacing with `steps_offset=offset`: offset 1 where `steps` divides the
+        schedule, offset 0 always. That is the published code of Prompt-to-Prompt and its kin, whose last step
+        goes from level 0 to level 0 and changes nothing. "linspace" is k-diffusion's and ends well at `CLEAN`
+        only. A few-step model starts from its noisiest level and ends clean, as its own scheduler does.
         """
         length = len(self.alpha_bar)
         if self.stride is not None:
@@ -93,7 +95,8 @@ class Schedule:
             return Grid((*((count - i * count // steps) * self.stride - 1 for i in range(steps)), CLEAN))
         if spacing == "linspace":
             return Grid((*torch.linspace(length - 1, 0, steps, dtype=torch.float64).tolist(), end))
-        climbing = (i * length // steps + offset for i in range(steps))
+        # Where `steps` does not divide the schedule, ours reach its top and the published ones stop short.
+        climbing = (i * length // steps + 1 if offset else i * (length // steps) for i in range(steps))
         return Grid((*sorted((t for t in climbing if t < length), reverse=True), end))
 
     def noised(self, x0: Tensor, noise: Tensor, level: float) -> Tensor:

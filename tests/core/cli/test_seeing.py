@@ -76,6 +76,7 @@ def test_a_sweep_runs_exactly_the_shares_it_names(run: Run, monkeypatch: pytest.
     assert [int(start * 50) for start in starts] == [45, 20, 10, 5]
 
 
+@pytest.mark.timeout(400)
 def test_no_pairing_costs_more_than_it_may(run: Run) -> None:
     result = run("bench", "cost", "--steps", 2, "--threads", 1)
     assert result.exit_code == 0, result.output

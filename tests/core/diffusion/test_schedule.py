@@ -42,6 +42,14 @@ def test_no_step_is_idle_and_the_noisiest_is_at_the_top(schedule: Schedule, step
     assert steps == 1 or levels[0] > 999 - 2 * (1000 // steps + 1)
 
 
+@pytest.mark.parametrize("steps", [20, 30, 50, 60])
+def test_the_published_grid_is_diffusers_with_offset_zero(schedule: Schedule, steps: int) -> None:
+    """Also where the steps do not divide the schedule, as StyleDiffusion's 30 do not."""
+    reference = DDIMScheduler(**DDIM | {"steps_offset": 0})
+    reference.set_timesteps(steps)
+    assert schedule.grid(steps, offset=0).levels == (*reference.timesteps.tolist(), 0)
+
+
 def test_the_grid_is_diffusers_with_offset_one(schedule: Schedule) -> None:
     reference = DDIMScheduler(**DDIM)
     reference.set_timesteps(50)
