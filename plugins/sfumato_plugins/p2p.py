@@ -66,6 +66,9 @@ class P2PParams(Params):
         float, Field(ge=0, le=1), Hint("Shapes without words", unit="share of steps", advanced=True)
     ] = 0.0
     """For how long the structure is kept in the half that sees no words as well (StyleDiffusion's P2Plus)."""
+    official_rows: Annotated[bool, Field(), Hint("Published batch of rows", advanced=True)] = False
+    """Compute all four rows at every step, as the published code does, though a pinned source needs fewer:
+    only the last bits of the result differ."""
     official_suffix: Annotated[bool, Field(), Hint("Published word alignment", advanced=True)] = False
     """Align words behind a changed word as the published code does, even where that is off by a token."""
 
@@ -141,7 +144,8 @@ class AttentionControl:
         plus = range(first, min(zero + int(p.self_uncond * steps), steps))
         selves = frozenset(self_sites(model.sites, request.latent_shape, p.self_limit**2))
         without = Hook(selves, plus, ("src.u", "tgt.u"), lambda A, *_: {"tgt.u": A["src.u"]})
-        self.plan = Plan((*hooks, without))
+        also = frozenset({"src.u", "src.c"}) if p.official_rows else frozenset()
+        self.plan = Plan((*hooks, without), also=also)
         idle = bool(set(request.word_weights.values()) - {1.0}) and not cross
         self.notes = ("Word weights act while the layout is kept; that is 0 steps now.",) if idle else ()
 

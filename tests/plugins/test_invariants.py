@@ -262,6 +262,17 @@ def test_direct_with_p2p_drops_rows_nobody_reads(
     assert tiny_model.counters.forward - before == 8 * 2 + int(0.8 * 9)
 
 
+def test_the_published_four_rows_change_the_last_bits_only(
+    tiny_model: Any, tiny_request: Make, direct: Inversion
+) -> None:
+    few = p2p(tiny_request(), direct, tiny_model)
+    before = tiny_model.counters.forward
+    four = p2p(tiny_request(), direct, tiny_model, official_rows=True)
+    assert tiny_model.counters.forward - before == 8 * 4
+    torch.testing.assert_close(four.latents, few.latents, rtol=1e-3, atol=1e-3)
+    assert torch.equal(four.source, direct.x0)
+
+
 def test_ddim_inversion_costs_one_row_a_step(tiny_model: Any, tiny_request: Make) -> None:
     before = tiny_model.counters.forward
     drain(Ddim().invert(tiny_request(params=DdimParams(measure=False)), tiny_model))

@@ -167,6 +167,8 @@ class Plan:
     hooks: tuple[AnyHook, ...] = ()
     acted: set[tuple[str, int]] = field(default_factory=set)
     """(site or module, step)"""
+    also: frozenset[str] = frozenset()
+    """Rows to compute though no hook reads them, so that a batch has the layout of published code."""
 
     def at(self, step: int) -> dict[Site, list[Hook | StreamHook]]:
         """Sites with something to do at a step."""
@@ -183,7 +185,7 @@ class Plan:
 
     def reads(self, step: int) -> frozenset[str]:
         """Rows that must be computed at a step because a hook reads them."""
-        return frozenset(
+        return self.also | frozenset(
             row for hook in self.hooks if step in hook.steps and _has_place(hook) for row in hook.reads
         )
 
