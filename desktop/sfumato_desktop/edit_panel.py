@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
 from sfumato.events import Advanced, ModelInfo, Ready
 from sfumato.method import Need, Recipe
@@ -16,7 +16,7 @@ from sfumato_desktop.control_box import ControlBox
 from sfumato_desktop.forms import Form
 from sfumato_desktop.inversion_line import InversionLine
 from sfumato_desktop.method_box import MethodBox
-from sfumato_desktop.named import named, push_button
+from sfumato_desktop.named import named, push_button, scrolled
 from sfumato_desktop.panels import Panels
 from sfumato_desktop.prompt_editor import PromptEditor
 from sfumato_desktop.run_box import RunBox
@@ -184,12 +184,7 @@ class EditPanel(QWidget):
         for part in parts:
             column.addWidget(part)
         column.addStretch(1)
-        scroll = named(QScrollArea(), "edit_scroll", "Edit settings", "")
-        scroll.setToolTip("")
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidgetResizable(True)
-        scroll.setWidget(body)
+        scroll = scrolled(body, "edit_scroll", "Edit settings")
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(0)

@@ -11,11 +11,9 @@ from PySide6.QtWidgets import (
     QButtonGroup,
     QDialog,
     QDialogButtonBox,
-    QFrame,
     QHBoxLayout,
     QLabel,
     QRadioButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
@@ -26,7 +24,7 @@ from sfumato.pairing import Facts, refusal
 from sfumato.settings import ModelDefaults
 from sfumato_desktop.chooser import Chooser, Option
 from sfumato_desktop.forms import LABEL_WIDTH, RESET_WIDTH, Form
-from sfumato_desktop.named import named
+from sfumato_desktop.named import named, scrolled
 from sfumato_desktop.prompt_field import PromptField
 from sfumato_desktop.seed_field import SeedField
 from sfumato_desktop.settings_box import SETTINGS, follow, from_recipe, to_recipe
@@ -204,12 +202,7 @@ class FromWordsDialog(QDialog):
         for part in (title, self.words, self.models, self.size_field, self.seed, self.form, self._place):
             column.addWidget(part)
         column.addStretch(1)
-        scroll = named(QScrollArea(), "words_scroll", "Settings of the new picture", "")
-        scroll.setToolTip("")
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidgetResizable(True)
-        scroll.setWidget(body)
+        scroll = scrolled(body, "words_scroll", "Settings of the new picture")
         outer = QVBoxLayout(self)
         outer.setContentsMargins(18, 16, 18, 14)
         outer.setSpacing(12)

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QAction, QResizeEvent
-from PySide6.QtWidgets import QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QScrollArea, QSizePolicy, QToolButton, QWidget
 
 
 class ElidedLabel(QLabel):
@@ -72,3 +72,14 @@ def push_button(text: str, name: str, tip: str) -> QPushButton:
 
 def label(text: str, name: str, accessible: str, tip: str = "") -> QLabel:
     return named(QLabel(text), name, accessible, tip)
+
+
+def scrolled(body: QWidget, name: str, accessible: str) -> QScrollArea:
+    """A frameless area that scrolls `body` up and down, never sideways."""
+    scroll = named(QScrollArea(), name, accessible, "")
+    scroll.setToolTip("")
+    scroll.setFrameShape(QFrame.Shape.NoFrame)
+    scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    scroll.setWidgetResizable(True)
+    scroll.setWidget(body)
+    return scroll

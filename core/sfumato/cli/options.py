@@ -220,8 +220,8 @@ def _by_default(recipe: Recipe, registry: Registry) -> dict[str, Any]:
     """The model, and what the recipe leaves open: by the settings, else as the model was made for."""
     settings, said = load_settings(), recipe.model_fields_set
     name = recipe.model if "model" in said else settings.default_model or recipe.model
-    model = str(Path(name).resolve()) if name not in registry.checkpoints and Path(name).exists() else name
     at_path = name not in registry.checkpoints and Path(name).exists()
+    model = str(Path(name).resolve()) if at_path else name
     info = describe(from_path(Path(model))) if at_path else registry.models.get(model)
     own: dict[str, Any] = {} if info is None else asdict(info.defaults)
     chosen = dict(settings.model_defaults.get(model, ModelDefaults()))

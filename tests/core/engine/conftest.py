@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import types
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sfumato.diffusion.store import InversionStore
-from sfumato.events import ModelInfo
-from sfumato.method import Job, Pixels, Progress, Recipe
+from sfumato.method import Job, Pixels, Recipe
 from sfumato.plugins import Registry, load_plugins
 from sfumato.settings import Settings
-from sfumato.workshop import Workshop
+from tests.workshops import OneModel
 
 
 @pytest.fixture
@@ -33,31 +31,11 @@ def builtin() -> Registry:
     return load_plugins()
 
 
-class TinyWorkshop(Workshop):
-    """Has one model, and it is loaded."""
-
-    def __init__(self, settings: Settings, registry: Registry, model: Any) -> None:
-        store = InversionStore(settings.cache_dir / "inversions", settings.store_limit_bytes)
-        super().__init__(settings, registry, store)
-        self._model = model
-
-    def describe(self, name: str) -> ModelInfo:
-        assert self._model is not None
-        return self._model.info
-
-    def has_loaded(self, name: str) -> bool:
-        return True
-
-    def load(self, name: str, additions: Any = None) -> Generator[Progress, None, Any]:
-        yield Progress(0, 1, "Loading the model")
-        return self._model
-
-
 @pytest.fixture
-def make_workshop(settings: Settings, builtin: Registry, tiny_model: Any) -> Callable[..., TinyWorkshop]:
+def make_workshop(settings: Settings, builtin: Registry, tiny_model: Any) -> Callable[..., OneModel]:
     """Make a workshop; two made in one test share the folder of kept inversions, as two starts do."""
 
-    def make(*methods: Any) -> TinyWorkshop:
+    def make(*methods: Any) -> OneModel:
         registry = Registry(
             dict(builtin.inverters),
             dict(builtin.editors),
@@ -76,7 +54,7 @@ def make_workshop(settings: Settings, builtin: Registry, tiny_model: Any) -> Cal
             }
             kinds[info.kind][info.name] = method
             registry.infos[info.kind, info.name] = info
-        return TinyWorkshop(settings, registry, tiny_model)
+        return OneModel(settings, registry, tiny_model)
 
     return make
 

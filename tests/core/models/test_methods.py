@@ -5,25 +5,25 @@ SDXL that paints in has two encoders and nine channels and stands for all; the r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from sfumato.diffusion.store import InversionStore
 from sfumato.events import ModelInfo
-from sfumato.method import Ability, Editor, Inverter, Job, Need, Progress, Recipe
+from sfumato.method import Ability, Editor, Inverter, Job, Need, Recipe
 from sfumato.pairing import Facts, PairingError, inversion_refusal, refusal
 from sfumato.perform import perform
-from sfumato.plugins import Registry, load_plugins
+from sfumato.plugins import load_plugins
 from sfumato.settings import Settings
 from sfumato.walking import stepped
 from sfumato.workshop import Workshop
 from tests import checkpoints
 from tests.core.models.test_families import assembled
 from tests.tiny import drain
+from tests.workshops import OneModel
 
 REGISTRY = load_plugins()
 FAMILIES: dict[str, Callable[[], checkpoints.Tiny]] = {
@@ -44,26 +44,6 @@ FULL = Facts(
     concepts=True,
 )
 
-
-class OneModel(Workshop):
-    """Has one model, loaded."""
-
-    def __init__(self, model: Any, settings: Settings, registry: Registry) -> None:
-        super().__init__(settings, registry, InversionStore(settings.cache_dir / "inversions", 10**8))
-        self._model = model
-
-    def describe(self, name: str) -> ModelInfo:
-        assert self._model is not None
-        return self._model.info
-
-    def has_loaded(self, name: str) -> bool:
-        return True
-
-    def load(self, name: str, additions: Any = None) -> Generator[Progress, None, Any]:
-        yield Progress(0, 1, "Loading the model")
-        return self._model
-
-
 ALWAYS = "sdxl inpainting"
 CHOSEN = [name if name == ALWAYS else pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES]
 
@@ -74,7 +54,7 @@ def workshop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     settings = Settings(data_dir=home, cache_dir=home, state_dir=home, threads=1)
     model = assembled(FAMILIES[request.param]())
     model.info = replace(model.info, size=64)
-    return OneModel(model, settings, REGISTRY)
+    return OneModel(settings, REGISTRY, model)
 
 
 def job(editor: Editor[Any], mask: bool) -> Job:
