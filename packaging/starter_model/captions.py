@@ -36,12 +36,19 @@ def relate(scene: Scene, first: str, second: str, turn: float) -> str:
     return f"{first} {scene.relation} {second}"
 
 
+def name_shown(scene: Scene, names: list[str], turn: float) -> str:
+    """What of a scene is seen, of the names of its things: "a cat and a ball", or "nothing"."""
+    names = [name for which, name in enumerate(names) if which != scene.hidden]
+    if not names:
+        return "nothing"
+    return names[0] if len(names) == 1 else relate(scene, *names, turn)
+
+
 def prompt(scene: Scene) -> str:
     """The scene's plain full caption; colours that are as drawn are named too."""
     names = [name_thing(thing, size="" if scene.size == "normal" else scene.size) for thing in scene.things]
-    what = names[0] if len(names) == 1 else relate(scene, names[0], names[1], 0.0)
-    side = "" if scene.place == "centre" else f" on the {scene.place}"
-    return f"{what}{side} {name_background(scene.background)}"
+    side = f" on the {scene.place}" if scene.shown and scene.place != "centre" else ""
+    return f"{name_shown(scene, names, 0.0)}{side} {name_background(scene.background)}"
 
 
 def caption(scene: Scene, rng: np.random.Generator) -> str:
@@ -53,8 +60,8 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
     for thing in scene.things:
         as_drawn = thing.colour == concepts()[thing.word].natural
         names.append(name_thing(thing, colour=not as_drawn or rng.random() < 0.5, size=size))
-    what = names[0] if len(names) == 1 else relate(scene, names[0], names[1], float(rng.random()))
-    if scene.place != "centre" and rng.random() < 0.9:
+    what = name_shown(scene, names, float(rng.random()))
+    if scene.shown and scene.place != "centre" and rng.random() < 0.9:
         what += f" on the {scene.place}"
     if rng.random() < 0.93:
         what += f" {name_background(scene.background)}"

@@ -20,7 +20,7 @@ from starter_model.artwork import Sprites
 from starter_model.render import render
 from starter_model.state import write_whole
 from starter_model.vae import SCALE, encode, to_tensor
-from starter_model.world import Scene, Thing, draw_training_scene
+from starter_model.world import Scene, Thing, draw_training_scene, hide_some
 
 CHUNK = 200  # pictures of one file: what an interruption may cost
 
@@ -50,7 +50,8 @@ class Encoder:
         sprites = Sprites.load(self.data)
         vae = AutoencoderKL.from_pretrained(self.vae, torch_dtype=torch.float32)
         rng = np.random.default_rng(batch.seed)
-        scenes = [draw_training_scene(rng, self.words, self.pairs) for _ in range(batch.count)]
+        drawn = (draw_training_scene(rng, self.words, self.pairs) for _ in range(batch.count))
+        scenes = [hide_some(scene, rng) for scene in drawn]
         parts = []
         for scene in scenes:
             picture = to_tensor(render(scene, sprites, batch.size).pixels[None])

@@ -70,7 +70,7 @@ def labels(scene: Scene, words: tuple[str, ...], *, spoiled: bool = False) -> tu
     if spoiled:
         return (len(words), len(words), SKIP, SKIP, background)
     objects, colours = [len(words)] * 2, [SKIP] * 2
-    for place, thing in enumerate(scene.things):
+    for place, thing in enumerate(scene.shown):
         objects[place] = words.index(thing.word)
         colours[place] = COLOURS.index(thing.colour) if thing.colour in COLOURS else len(COLOURS)
     return (*objects, *colours, background)
@@ -101,9 +101,9 @@ def score(readings: list[Reading], scenes: list[Scene]) -> Score:
     """How many readings agree with their scenes."""
     objects, colours, backgrounds = [], [], []
     for reading, scene in zip(readings, scenes, strict=True):
-        wanted = tuple(thing.word for thing in scene.things)
+        wanted = tuple(thing.word for thing in scene.shown)
         objects.append(reading.objects[: len(wanted)] == wanted)
-        pairs = zip(reading.colours, scene.things, strict=False)
+        pairs = zip(reading.colours, scene.shown, strict=False)
         colours.extend(seen == thing.colour for seen, thing in pairs if thing.colour in COLOURS)
         backgrounds.append(reading.background == scene.background)
     share = [round(float(np.mean(found)), 4) if found else 1.0 for found in (objects, colours, backgrounds)]

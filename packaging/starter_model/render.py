@@ -91,6 +91,9 @@ def render(scene: Scene, sprites: Sprites, side: int = 128) -> Rendering:
     order = (1, 0) if scene.relation == "on" else range(len(scene.things))
     shown: dict[int, Array] = {}
     for index in order:
+        if index == scene.hidden:
+            shown[index] = np.zeros((side, side), np.float32)
+            continue
         thing = scene.things[index]
         colour, cover = place_sprite(sprites.sprite(thing.word, thing.colour), places[index], side)
         share = cover[..., None]

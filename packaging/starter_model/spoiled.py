@@ -11,7 +11,7 @@ from PIL import Image, ImageFilter
 from starter_model.artwork import Sprites
 from starter_model.backgrounds import paint
 from starter_model.render import place_sprite, render, spots, stream
-from starter_model.world import Scene, draw_held_out_scene, draw_training_scene
+from starter_model.world import Scene, draw_held_out_scene, draw_training_scene, hide_some
 
 Pixels = NDArray[np.uint8]
 
@@ -68,7 +68,7 @@ class Examples:
         if kind < 0.55 and len(self.round_trips[0]):
             row = int(rng.integers(len(self.round_trips[0])))
             return self.round_trips[0][row], self.round_trips[1][row], False
-        scene = draw_training_scene(rng, self.words, 0.35)
+        scene = hide_some(draw_training_scene(rng, self.words, 0.35), rng)
         pixels = render(scene, self.sprites).pixels
         if rng.random() < 0.4:
             pixels = blur(pixels, float(rng.uniform(0, 1.2)))

@@ -17,42 +17,20 @@ from starter_model.world import BACKGROUNDS
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 LENGTH = 32
-SMALL_WORDS = [
-    "a",
-    "an",
-    "the",
-    "and",
-    "of",
-    "on",
-    "in",
-    "at",
-    "left",
-    "right",
-    "behind",
-    "beside",
-    "with",
-    "to",
-    "is",
-    "picture",
-    "icon",
-    "background",
-    "not",
-    "no",
-    "one",
-    "two",
-    "photo",
-    "image",
-    "drawing",
-    "grey",
-    "light",
-    "dark",
-    "bright",
-]
+SMALL_WORDS = (
+    "a an the and of on in at left right behind beside with to is not no one two nothing "
+    "picture icon photo image drawing background grey light dark bright"
+)
+ORDERS = (  # what instructions are made of; the instructed sibling shares this vocabulary
+    "make turn into put it move remove take away add replace change colour color smaller bigger small big "
+    "mark pixels draw circle around leave rest unchanged noise blur watermark from sharper clean up next "
+    "swap give more less paint"
+)
 
 
 def words() -> list[str]:
     """Every word that gets a token of its own, sorted."""
-    phrases = [*concepts(), *COLOURS, *BACKGROUNDS, *SMALL_WORDS]
+    phrases = [*concepts(), *COLOURS, *BACKGROUNDS, SMALL_WORDS, ORDERS]
     for sizes in SIZE_WORDS.values():
         phrases.extend(sizes)
     return sorted({word for phrase in phrases for word in phrase.split()})

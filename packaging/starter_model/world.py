@@ -67,7 +67,8 @@ class Scene:
     """What a picture shows; `seed` draws placement, size, lighting and jitter, which no edit changes.
 
     Two things stand in a relation: the first is beside (left of), on, or behind the second.
-    `size` and `place` belong to pictures of one thing.
+    `size` and `place` belong to pictures of one thing. The `hidden` thing is not there, its place is empty:
+    what a picture was before something was added to it, and is after something was taken away.
     """
 
     things: tuple[Thing, ...]
@@ -76,6 +77,12 @@ class Scene:
     size: str = "normal"
     place: str = "centre"
     relation: str | None = None
+    hidden: int | None = None
+
+    @property
+    def shown(self) -> tuple[Thing, ...]:
+        """The things that can be seen."""
+        return tuple(thing for which, thing in enumerate(self.things) if which != self.hidden)
 
     def __post_init__(self) -> None:
         pair = len(self.things) == 2
@@ -87,6 +94,8 @@ class Scene:
             )
         if pair and (self.size, self.place) != ("normal", "centre"):
             raise InputError("Size and place belong to pictures of one thing.")
+        if self.hidden is not None and self.hidden not in range(len(self.things)):
+            raise InputError("Only a thing of the scene can be hidden.")
 
 
 def edit(scene: Scene, *, which: int = 0, **change: str) -> Scene:
@@ -172,6 +181,12 @@ def draw_training_scene(
     while held_out(scene := draw_scene(rng, words, pairs)):
         pass
     return scene
+
+
+def hide_some(scene: Scene, rng: np.random.Generator) -> Scene:
+    """The scene, now and then without one of its things: of two more often than of one."""
+    chance = 0.22 if len(scene.things) == 2 else 0.03
+    return replace(scene, hidden=int(rng.integers(len(scene.things)))) if rng.random() < chance else scene
 
 
 def draw_held_out_scene(

@@ -1,5 +1,7 @@
 """Scenes and their edits: the true edit changes what it names and nothing else."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -158,3 +160,27 @@ def test_recolouring_keeps_alpha_and_turns_the_hue() -> None:
     blue = recolour(sprite, "blue")
     np.testing.assert_array_equal(blue[..., 3], sprite[..., 3])
     assert blue[3, 3, 2] > 150 > blue[3, 3, 0]
+
+
+@settings(deadline=None, max_examples=15)
+@given(seed=seeds, hidden=st.sampled_from([0, 1]), relation=st.sampled_from(RELATIONS))
+def test_taking_a_thing_away_leaves_what_it_did_not_cover(
+    sprites: Sprites, seed: int, hidden: int, relation: str
+) -> None:
+    both = Scene((Thing("cat"), Thing("car", "blue")), "in the snow", seed, relation=relation)
+    one = replace(both, hidden=hidden)
+    before, after = render(both, sprites), render(one, sprites)
+    outside = before.coverage[hidden] == 0
+    np.testing.assert_array_equal(before.pixels[outside], after.pixels[outside])
+    assert (before.pixels[~outside] != after.pixels[~outside]).any()
+    assert not after.coverage[hidden].any()
+    assert prompt(one) == ("a blue car in the snow" if hidden == 0 else "a cat in the snow")
+
+
+def test_a_scene_without_anything_says_so() -> None:
+    scene = Scene((Thing("cat"),), "on the beach", 1, place="left", hidden=0)
+    assert prompt(scene) == "nothing on the beach"
+    rng = np.random.default_rng(1)
+    assert all("cat" not in caption(scene, rng) and "left" not in caption(scene, rng) for _ in range(50))
+    with pytest.raises(InputError, match="hidden"):
+        replace(scene, hidden=1)
