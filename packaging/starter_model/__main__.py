@@ -14,6 +14,8 @@ import typer
 
 from sfumato.errors import InputError, SfumatoError
 from starter_model import diffusion_stage, evaluate_stage, sources, vae_stage
+from starter_model.artwork import Sprites
+from starter_model.cases import write_cases
 from starter_model.config import Settings, read_settings
 from starter_model.supervision import be_idle
 
@@ -92,6 +94,21 @@ def evaluate(state: State = None, config: Config = None, lasting: For = "") -> N
 def export(state: State = None, config: Config = None, out: Path | None = None) -> None:
     """Write the model as an ordinary diffusers folder with its card."""
     print(f"export: {evaluate_stage.export_model(place(state), read_settings(config), out)}")
+
+
+@app.command()
+def cases(
+    out: Path,
+    state: State = None,
+    config: Config = None,
+    each: Annotated[int, typer.Option(min=1, help="Cases of every edit type.")] = 30,
+    seed: int = 51,
+    side: Annotated[int, typer.Option(min=64, help="Pixels of a picture's side.")] = 128,
+) -> None:
+    """Render editing cases with their true results for `sfumato bench edits`."""
+    words, sprites = tuple(sources.chosen(read_settings(config))), Sprites.load(place(state) / "data")
+    count = write_cases(out, sprites, words, each=each, seed=seed, side=side)
+    print(f"cases: {count} in {out}")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The judge: a small classifier that reads objects, colours and background, or says "none of these"."""
+"""The judge: a small classifier that reads what a picture shows, or says "none of these"."""
 
 from __future__ import annotations
 
@@ -15,9 +15,17 @@ from starter_model.config import JudgeSettings
 from starter_model.recolour import COLOURS
 from starter_model.spoiled import Examples
 from starter_model.vae import to_tensor
-from starter_model.world import BACKGROUNDS, Scene
+from starter_model.world import BACKGROUNDS, PLACES, RELATIONS, SIZES, Scene
 
 SKIP = -100  # a label that is not judged
+LAYOUTS = (*(f"{size} {place}" for size in SIZES for place in PLACES), *RELATIONS)
+
+
+def layout(scene: Scene) -> str | None:
+    """The layout of one thing (size and place) or of two (relation); None where a thing is hidden."""
+    if scene.hidden is not None:
+        return None
+    return scene.relation or f"{scene.size} {scene.place}"
 
 
 @dataclass(frozen=True)
@@ -27,6 +35,7 @@ class Reading:
     objects: tuple[str | None, str | None]
     colours: tuple[str | None, str | None]
     background: str
+    layout: str
 
 
 class Block(nn.Module):
@@ -46,7 +55,7 @@ class Block(nn.Module):
 
 
 class Judge(nn.Module):
-    """Five answers from one trunk: first and second object, their colours, the background."""
+    """Six answers from one trunk: first and second object, their colours, the background, the layout."""
 
     def __init__(self, settings: JudgeSettings, words: tuple[str, ...]) -> None:
         super().__init__()
@@ -55,25 +64,27 @@ class Judge(nn.Module):
         self.trunk = nn.Sequential(*(Block(a, b) for a, b in pairwise(widths)))
         # Pooled to 2 × 2, so that left and right, above and below are told apart.
         features = settings.widths[-1] * 4
-        sizes = (len(words) + 1, len(words) + 1, len(COLOURS) + 1, len(COLOURS) + 1, len(BACKGROUNDS))
+        things, colours = len(words) + 1, len(COLOURS) + 1
+        sizes = (things, things, colours, colours, len(BACKGROUNDS), len(LAYOUTS))
         self.heads = nn.ModuleList([nn.Linear(features, size) for size in sizes])
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
-        """Logits of the five answers for (n, 3, H, W) in [-1, 1]."""
+        """Logits of the six answers for (n, 3, H, W) in [-1, 1]."""
         features = functional.adaptive_avg_pool2d(self.trunk(pictures), 2).flatten(1)
         return tuple(head(features) for head in self.heads)
 
 
 def labels(scene: Scene, words: tuple[str, ...], *, spoiled: bool = False) -> tuple[int, ...]:
-    """The five right answers; a spoiled picture shows none of the words, in no colour worth judging."""
+    """The six right answers; a spoiled picture shows none of the words, in no colour worth judging."""
     background = BACKGROUNDS.index(scene.background)
     if spoiled:
-        return (len(words), len(words), SKIP, SKIP, background)
+        return (len(words), len(words), SKIP, SKIP, background, SKIP)
     objects, colours = [len(words)] * 2, [SKIP] * 2
     for place, thing in enumerate(scene.shown):
         objects[place] = words.index(thing.word)
         colours[place] = COLOURS.index(thing.colour) if thing.colour in COLOURS else len(COLOURS)
-    return (*objects, *colours, background)
+    stands = layout(scene)
+    return (*objects, *colours, background, SKIP if stands is None else LAYOUTS.index(stands))
 
 
 @torch.no_grad()
@@ -85,7 +96,10 @@ def read(judge: Judge, pixels: NDArray[np.uint8]) -> list[Reading]:
         answers = judge(to_tensor(part).to(device))
         rows.extend(zip(*(logits.argmax(1).tolist() for logits in answers), strict=True))
     words, colours = (*judge.words, None), (*COLOURS, None)
-    return [Reading((words[a], words[b]), (colours[c], colours[d]), BACKGROUNDS[e]) for a, b, c, d, e in rows]
+    return [
+        Reading((words[a], words[b]), (colours[c], colours[d]), BACKGROUNDS[e], LAYOUTS[f])
+        for a, b, c, d, e, f in rows
+    ]
 
 
 @dataclass(frozen=True)
@@ -95,18 +109,21 @@ class Score:
     objects: float  # every object of the picture right
     colours: float  # of the things that have one of the seven colours
     background: float
+    layout: float
 
 
 def score(readings: list[Reading], scenes: list[Scene]) -> Score:
     """How many readings agree with their scenes."""
-    objects, colours, backgrounds = [], [], []
+    objects, colours, backgrounds, layouts = [], [], [], []
     for reading, scene in zip(readings, scenes, strict=True):
         wanted = tuple(thing.word for thing in scene.shown)
         objects.append(reading.objects[: len(wanted)] == wanted)
         pairs = zip(reading.colours, scene.shown, strict=False)
         colours.extend(seen == thing.colour for seen, thing in pairs if thing.colour in COLOURS)
         backgrounds.append(reading.background == scene.background)
-    share = [round(float(np.mean(found)), 4) if found else 1.0 for found in (objects, colours, backgrounds)]
+        layouts.extend([reading.layout == layout(scene)] if layout(scene) else [])
+    shares = (objects, colours, backgrounds, layouts)
+    share = [round(float(np.mean(found)), 4) if found else 1.0 for found in shares]
     return Score(*share)
 
 
@@ -122,7 +139,7 @@ class JudgeTask:
         self.model = Judge(settings, examples.words)
 
     def loss(self, rng: np.random.Generator, worker: int, progress: float) -> tuple[Tensor, int]:
-        """The five cross-entropies, summed."""
+        """The six cross-entropies, summed."""
         device = next(self.model.parameters()).device
         drawn = [self.examples.draw(rng) for _ in range(self.share)]
         rows = [labels(scene, self.examples.words, spoiled=spoiled) for _, scene, spoiled in drawn]
@@ -146,6 +163,7 @@ class JudgeTask:
                 f"{name}_objects": result.objects,
                 f"{name}_colours": result.colours,
                 f"{name}_background": result.background,
+                f"{name}_layout": result.layout,
             }
         refused = [reading.objects[0] is None for reading in read(self.model, self.examples.spoiled)]
         return {**found, "refused": round(float(np.mean(refused)), 4)}
