@@ -13,7 +13,7 @@ import torch
 import typer
 
 from sfumato.errors import InputError, SfumatoError
-from starter_model import diffusion_stage, evaluate_stage, sources, vae_stage
+from starter_model import diffusion_stage, evaluate_stage, siblings_card, siblings_stage, sources, vae_stage
 from starter_model.artwork import Sprites
 from starter_model.cases import write_cases
 from starter_model.config import Settings, read_settings
@@ -84,6 +84,27 @@ def diffusion(state: State = None, config: Config = None, lasting: For = "", dev
 
 
 @app.command()
+def instruct(state: State = None, config: Config = None, lasting: For = "", device: Device = "") -> None:
+    """Train the sibling that follows instructions; it begins with the finished starter."""
+    folder, settings = begin(state, config)
+    siblings_stage.train_sibling("instruct", folder, settings, seconds(lasting), choose(device))
+
+
+@app.command()
+def control(state: State = None, config: Config = None, lasting: For = "", device: Device = "") -> None:
+    """Train the ControlNet that draws along edges, beside the finished starter."""
+    folder, settings = begin(state, config)
+    siblings_stage.train_sibling("control", folder, settings, seconds(lasting), choose(device))
+
+
+@app.command()
+def turbo(state: State = None, config: Config = None, lasting: For = "", device: Device = "") -> None:
+    """Distil the sibling that needs four steps from the finished starter."""
+    folder, settings = begin(state, config)
+    siblings_stage.train_sibling("turbo", folder, settings, seconds(lasting), choose(device))
+
+
+@app.command()
 def evaluate(state: State = None, config: Config = None, lasting: For = "") -> None:
     """Train the judge (for so long), then measure the model as it would ship."""
     folder, settings = begin(state, config)
@@ -94,6 +115,20 @@ def evaluate(state: State = None, config: Config = None, lasting: For = "") -> N
 def export(state: State = None, config: Config = None, out: Path | None = None) -> None:
     """Write the model as an ordinary diffusers folder with its card."""
     print(f"export: {evaluate_stage.export_model(place(state), read_settings(config), out)}")
+
+
+@app.command()
+def measure(
+    sibling: Annotated[str, typer.Argument(help="instruct, control or turbo.")],
+    state: State = None,
+    config: Config = None,
+    out: Path | None = None,
+) -> None:
+    """Export a sibling, measure it with the judge that `evaluate` trained, and write its card."""
+    if sibling not in siblings_stage.NAMES:
+        raise InputError(f"There is no sibling '{sibling}'.", advice="Siblings: instruct, control, turbo.")
+    folder, settings = begin(state, config)
+    print(f"measure: {siblings_card.measure_sibling(sibling, folder, settings, out)}")
 
 
 @app.command()

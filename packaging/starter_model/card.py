@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from starter_model.concepts import concepts
@@ -75,6 +75,11 @@ UNKNOWN = """\
 """
 
 
+def table(goals: Sequence[Goal], report: Report) -> list[str]:
+    """The goals beside what was reached, as lines of Markdown."""
+    return ["| measure | goal | reached | met |", "|---|---|---|---|", *(goal.row(report) for goal in goals)]
+
+
 def card(report: Report, history: dict[str, Report], weights: dict[str, str], sheets: list[str]) -> str:
     """The card as Markdown; without a report it says that nothing was measured."""
     recoloured = ", ".join(word for word, concept in concepts().items() if concept.natural)
@@ -90,11 +95,7 @@ def card(report: Report, history: dict[str, Report], weights: dict[str, str], sh
     measured = ["Not measured yet."]
     if report:
         rest = [f"- {name}: {value:.4g}" for name, value in report.items()]
-        measured = [
-            "| measure | goal | reached | met |",
-            "|---|---|---|---|",
-            *(g.row(report) for g in GOALS),
-        ]
+        measured = table(GOALS, report)
         measured += ["", "All figures of `python -m starter_model evaluate`:", "", *rest]
     sections = {
         "What it knows": known,

@@ -73,6 +73,44 @@ class JudgeSettings:
 
 
 @dataclass(frozen=True)
+class SiblingSettings:
+    """What the training of every sibling has."""
+
+    views: int
+    batch: int
+    learning_rate: float
+    average: float
+    checked: int  # held-out pictures its figures are measured on
+
+
+@dataclass(frozen=True)
+class InstructSettings(SiblingSettings):
+    """The instructed sibling: pairs encoded once, and how strongly words and picture lead when measured."""
+
+    pictures: int
+    probe: int
+    guidance: float
+    picture_guidance: float
+
+
+@dataclass(frozen=True)
+class ControlSettings(SiblingSettings):
+    """The ControlNet: pictures whose edges are drawn, and the widths of the layers that read them."""
+
+    pictures: int
+    probe: int
+    embedding: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TurboSettings(SiblingSettings):
+    """The few-step sibling: its teacher's guidance, and the steps it is measured at."""
+
+    guidance: float
+    steps: int
+
+
+@dataclass(frozen=True)
 class EvaluationSettings:
     """How much is measured, and with how many steps and what guidance."""
 
@@ -101,6 +139,9 @@ class Settings:
     data: DataSettings
     vae: VaeSettings
     diffusion: DiffusionSettings
+    instruct: InstructSettings
+    control: ControlSettings
+    turbo: TurboSettings
     judge: JudgeSettings
     evaluation: EvaluationSettings
     workers: WorkerSettings
@@ -123,6 +164,9 @@ def read_settings(path: Path | None = None) -> Settings:
         "data": DataSettings,
         "vae": VaeSettings,
         "diffusion": DiffusionSettings,
+        "instruct": InstructSettings,
+        "control": ControlSettings,
+        "turbo": TurboSettings,
         "judge": JudgeSettings,
         "evaluation": EvaluationSettings,
         "workers": WorkerSettings,

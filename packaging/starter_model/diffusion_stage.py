@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers.models.attention_processor import AttnProcessor
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
 from sfumato.errors import InputError
 from starter_model.artwork import Sprites
 from starter_model.config import Settings
-from starter_model.diffusion import DiffusionTask, Held
-from starter_model.encoded import Encoded, Encoder, prepare_encoded
+from starter_model.diffusion import DiffusionTask, Held, attend_plainly
+from starter_model.encoded import Encoded, SceneEncoder, prepare_encoded
 from starter_model.render import render
 from starter_model.sources import chosen
 from starter_model.spoiled import held_out_scenes
@@ -39,23 +39,27 @@ def frozen_vae(folder: Path) -> Path:
     )
 
 
-def encode_world(folder: Path, settings: Settings, workers: int) -> dict[int, Encoded]:
+def encoded_place(folder: Path, vae: Path, name: str = "encoded") -> Path:
+    """Where what one autoencoder has encoded is kept: another one's latents are another's."""
+    content = (vae / "diffusion_pytorch_model.safetensors").read_bytes()
+    return folder / f"{name}-{hashlib.sha256(content).hexdigest()[:8]}"
+
+
+def encode_world(folder: Path, settings: Settings, vae: Path) -> dict[int, Encoded]:
     """Latents of every picture size, encoded where they are missing."""
-    own = settings.diffusion
-    encoder = Encoder(folder / "data", frozen_vae(folder), tuple(chosen(settings)), own.pairs)
-    place, counts = folder / "encoded", dict(zip(own.sizes, own.pictures, strict=True))
-    prepare_encoded(
-        place, encoder, counts, seed=settings.seed, workers=workers, say=lambda text: print(text, flush=True)
-    )
+    own, workers = settings.diffusion, settings.workers.count
+    encoder = SceneEncoder(folder / "data", vae, tuple(chosen(settings)), own.pairs)
+    place, counts = encoded_place(folder, vae), dict(zip(own.sizes, own.pictures, strict=True))
+    prepare_encoded(place, encoder, counts, seed=settings.seed, workers=workers, stage="diffusion")
     return {size: Encoded.load(place, size, settings.vae.latent_channels) for size in counts}
 
 
 @torch.no_grad()
-def held(folder: Path, settings: Settings) -> Held:
+def held(folder: Path, settings: Settings, place: Path | None = None) -> Held:
     """Held-out pictures of one thing for the probe of what words do."""
     scenes = tuple(held_out_scenes(tuple(chosen(settings)), settings.diffusion.probe, 0.0, 44))
     sprites = Sprites.load(folder / "data")
-    vae = AutoencoderKL.from_pretrained(frozen_vae(folder), torch_dtype=torch.float32)
+    vae = AutoencoderKL.from_pretrained(place or frozen_vae(folder), torch_dtype=torch.float32)
     side = min(settings.diffusion.sizes)
     pixels = np.stack([render(scene, sprites, side).pixels for scene in scenes])
     return Held(torch.cat([encode(vae, to_tensor(part[None])).mean * SCALE for part in pixels]), scenes)
@@ -68,14 +72,14 @@ def diffusion_run(folder: Path, settings: Settings, device: str, encoded: dict[i
     share = settings.workers.count if device == "cpu" else 1
     tokenizer = write_tokenizer(folder / "diffusion" / "tokenizer")
     task = DiffusionTask(settings.diffusion, tokenizer, encoded, held(folder, settings), share)
-    if device == "cpu":  # bfloat16 on small maps: 0.36 s for a step of eight where fused attention takes 0.43
-        task.model.unet.set_attn_processor(AttnProcessor())
+    if device == "cpu":
+        attend_plainly(task.model)
     return Run(task, folder / "diffusion", settings.workers, seed=settings.seed, device=device)
 
 
 def train_diffusion(folder: Path, settings: Settings, seconds: float, device: str) -> None:
     """Train the painter; a lost state is made good by the shipped weights where they are of its shape."""
-    run = diffusion_run(folder, settings, device, encode_world(folder, settings, settings.workers.count))
+    run = diffusion_run(folder, settings, device, encode_world(folder, settings, frozen_vae(folder)))
     model = shipped()
     files = {
         "unet.": model / "unet" / "diffusion_pytorch_model.safetensors",

@@ -9,6 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +22,8 @@ from starter_model.render import render
 from starter_model.state import write_whole
 from starter_model.vae import SCALE, encode, to_tensor
 from starter_model.world import Scene, Thing, draw_training_scene, hide_some
+
+Pixels = NDArray[np.uint8]
 
 CHUNK = 200  # pictures of one file: what an interruption may cost
 
@@ -35,41 +38,69 @@ class Batch:
     seed: tuple[int, ...]
 
 
+class Drawn(Protocol):
+    """What an encoder encodes: a dataclass of plain data, from which its pictures can be rendered again."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+Sample = TypeVar("Sample", bound=Drawn)
+
+
 @dataclass(frozen=True, eq=False)
-class Encoder:
-    """Renders and encodes one batch; picklable, so that worker processes can hold it."""
+class Encoder(Generic[Sample]):
+    """Draws, renders and encodes one batch; picklable, so that worker processes can hold it."""
 
     data: Path
     vae: Path
     words: tuple[str, ...]
-    pairs: float
+
+    def draw(self, rng: np.random.Generator, count: int) -> list[Sample]:
+        """What the pictures are to show."""
+        raise NotImplementedError
+
+    def shown(self, sample: Sample, sprites: Sprites, side: int) -> tuple[Pixels, ...]:
+        """Its pictures (side, side, 3), always as many."""
+        raise NotImplementedError
 
     def __call__(self, batch: Batch) -> int:
-        """Write (count, C, h, w) float16 scaled latents and their scenes; returns how many."""
+        """Write (count, pictures, C, h, w) float16 scaled latents and what they show; returns the count."""
         torch.set_num_threads(1)
         sprites = Sprites.load(self.data)
         vae = AutoencoderKL.from_pretrained(self.vae, torch_dtype=torch.float32)
-        rng = np.random.default_rng(batch.seed)
-        drawn = (draw_training_scene(rng, self.words, self.pairs) for _ in range(batch.count))
-        scenes = [hide_some(scene, rng) for scene in drawn]
+        samples = self.draw(np.random.default_rng(batch.seed), batch.count)
         parts = []
-        for scene in scenes:
-            picture = to_tensor(render(scene, sprites, batch.size).pixels[None])
+        for sample in samples:
+            pictures = to_tensor(np.stack(self.shown(sample, sprites, batch.size)))
             with torch.no_grad():
-                parts.append((encode(vae, picture).mean * SCALE).half().numpy())
-        write_whole(batch.file.with_suffix(".json"), json.dumps([asdict(scene) for scene in scenes]).encode())
-        write_whole(batch.file, np.concatenate(parts).tobytes())
+                parts.append((encode(vae, pictures).mean * SCALE).half().numpy())
+        write_whole(batch.file.with_suffix(".json"), json.dumps([asdict(each) for each in samples]).encode())
+        write_whole(batch.file, np.stack(parts).tobytes())
         return batch.count
+
+
+@dataclass(frozen=True, eq=False)
+class SceneEncoder(Encoder[Scene]):
+    """Scenes of training, `pairs` of them of two things."""
+
+    pairs: float
+
+    def draw(self, rng: np.random.Generator, count: int) -> list[Scene]:
+        drawn = (draw_training_scene(rng, self.words, self.pairs) for _ in range(count))
+        return [hide_some(scene, rng) for scene in drawn]
+
+    def shown(self, sample: Scene, sprites: Sprites, side: int) -> tuple[Pixels, ...]:
+        return (render(sample, sprites, side).pixels,)
 
 
 def prepare_encoded(
     folder: Path,
-    encoder: Encoder,
+    encoder: Callable[[Batch], int],
     counts: dict[int, int],
     *,
     seed: int,
     workers: int,
-    say: Callable[[str], None],
+    stage: str,
 ) -> None:
     """Encode `counts` (size: pictures) into files of CHUNK; what is already there is kept."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,7 +117,7 @@ def prepare_encoded(
         with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
             for count in pool.map(encoder, wanted):
                 done += count
-                say(f"diffusion: encoded {done:,} of {total:,} pictures")
+                print(f"{stage}: prepared {done:,} of {total:,} pictures", flush=True)
     except BrokenProcessPool as error:
         raise SfumatoError(
             "A worker was killed while pictures were encoded.",
@@ -101,6 +132,17 @@ def read_scene(row: dict[str, object]) -> Scene:
     return Scene(**{**row, "things": things})  # pyright: ignore
 
 
+def read_encoded(
+    folder: Path, size: int, shape: tuple[int, ...]
+) -> tuple[NDArray[np.float16], list[dict[str, object]]]:
+    """Latents (n, *shape) of everything encoded at one size, and what each shows as plain data."""
+    parts, rows = [], []
+    for file in sorted(folder.glob(f"{size}_*.bin")):
+        parts.append(np.frombuffer(file.read_bytes(), np.float16).reshape(-1, *shape))
+        rows.extend(json.loads(file.with_suffix(".json").read_text()))
+    return np.concatenate(parts), rows
+
+
 @dataclass(frozen=True, eq=False)
 class Encoded:
     """Latents (n, C, h, w) float16 of one picture size, and the scene of each."""
@@ -111,8 +153,5 @@ class Encoded:
     @classmethod
     def load(cls, folder: Path, size: int, channels: int) -> Encoded:
         """Everything encoded at one size."""
-        parts, scenes, side = [], [], size // 8
-        for file in sorted(folder.glob(f"{size}_*.bin")):
-            parts.append(np.frombuffer(file.read_bytes(), np.float16).reshape(-1, channels, side, side))
-            scenes.extend(read_scene(row) for row in json.loads(file.with_suffix(".json").read_text()))
-        return cls(np.concatenate(parts), tuple(scenes))
+        latents, rows = read_encoded(folder, size, (channels, size // 8, size // 8))
+        return cls(latents, tuple(read_scene(row) for row in rows))

@@ -13,7 +13,7 @@ from starter_model.artwork import Sprites
 from starter_model.card import card
 from starter_model.config import Settings
 from starter_model.diffusion import Painter
-from starter_model.diffusion_stage import diffusion_run, frozen_vae
+from starter_model.diffusion_stage import diffusion_run, encoded_place, frozen_vae
 from starter_model.encoded import Encoded
 from starter_model.export import assemble, hashes
 from starter_model.judge import Judge, JudgeTask
@@ -76,7 +76,7 @@ def examples(folder: Path, settings: Settings, parts: Parts) -> Examples:
     """The judge's pictures: fresh renders, decoded latents of the training world, and held-out ones."""
     words, sprites = tuple(chosen(settings)), Sprites.load(folder / "data")
     side = min(settings.diffusion.sizes)
-    encoded = Encoded.load(folder / "encoded", side, settings.vae.latent_channels)
+    encoded = Encoded.load(encoded_place(folder, frozen_vae(folder)), side, settings.vae.latent_channels)
     rows = min(len(encoded.scenes), settings.judge.round_trips)
     decoded = to_pictures(parts, torch.from_numpy(encoded.latents[:rows].astype(np.float32)))
     count = settings.judge.checked

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -100,6 +101,20 @@ def read(judge: Judge, pixels: NDArray[np.uint8]) -> list[Reading]:
         Reading((words[a], words[b]), (colours[c], colours[d]), BACKGROUNDS[e], LAYOUTS[f])
         for a, b, c, d, e, f in rows
     ]
+
+
+def agrees(expected: list[dict[str, Any]], reading: Reading) -> bool:
+    """Whether a reading holds everything that `starter_model.cases` says a good result must."""
+    return all(_holds(each, reading) for each in expected)
+
+
+def _holds(wanted: dict[str, Any], reading: Reading) -> bool:
+    what, value = wanted["what"], wanted["value"]
+    if what == "absent":
+        return value not in reading.objects
+    if what in ("background", "layout"):
+        return getattr(reading, what) == value
+    return {"object": reading.objects, "colour": reading.colours}[what][wanted["thing"]] == value
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,12 @@ def kept(swap: Change, bench: Bench) -> NDArray[np.bool_]:
     return (before.coverage[swap.which] == 0) & (after.coverage[swap.which] == 0)
 
 
+def opened(cache: Path) -> Workshop:
+    """The program's workshop, its inversions kept in a folder of the recipe's."""
+    go_offline()
+    return open_workshop(chosen().changed(cache_dir=cache, threads=2))
+
+
 def finish(steps: Generator[Any, None, Outcome]) -> Outcome:
     """Run a job to its end."""
     while True:
@@ -62,10 +68,17 @@ def finish(steps: Generator[Any, None, Outcome]) -> Outcome:
             return end.value
 
 
+def performed(pixels: NDArray[np.uint8], recipe: Recipe, workshop: Workshop) -> NDArray[np.uint8]:
+    """A picture (H, W, 3) edited as the program does it."""
+    image = np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])
+    outcome = finish(perform(Job(recipe=recipe, image=image), workshop))
+    result, patch = Image.fromarray(pixels), Image.fromarray(outcome.patches[0])
+    result.paste(patch, outcome.box[:2], patch)
+    return np.asarray(result)
+
+
 def perform_swap(swap: Change, bench: Bench, workshop: Workshop, model: Path) -> NDArray[np.uint8]:
     """(H, W, 3): the edit as the program gives it."""
-    pixels = render(swap.before, bench.sprites).pixels
-    image = np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])
     recipe = Recipe(
         source=prompt(swap.before),
         target=prompt(swap.after),
@@ -75,11 +88,7 @@ def perform_swap(swap: Change, bench: Bench, workshop: Workshop, model: Path) ->
         steps=bench.settings.steps,
         guidance=bench.settings.guidance,
     )
-    outcome = finish(perform(Job(recipe=recipe, image=image), workshop))
-    result = Image.fromarray(pixels)
-    patch = Image.fromarray(outcome.patches[0])
-    result.paste(patch, outcome.box[:2], patch)
-    return np.asarray(result)
+    return performed(render(swap.before, bench.sprites).pixels, recipe, workshop)
 
 
 def masked_decibels(made: NDArray[np.uint8], true: NDArray[np.uint8], mask: NDArray[np.bool_]) -> float:
@@ -90,8 +99,7 @@ def masked_decibels(made: NDArray[np.uint8], true: NDArray[np.uint8], mask: NDAr
 
 def measure_swaps(bench: Bench, model: Path, cache: Path) -> tuple[dict[str, float], NDArray[np.uint8]]:
     """How often the new attribute is right, and how well the rest is kept; also rows of a strip."""
-    go_offline()
-    workshop = open_workshop(chosen().changed(cache_dir=cache, threads=2))
+    workshop = opened(cache)
     swaps = draw_swaps(bench.words, bench.settings.swaps)
     made = np.stack([perform_swap(swap, bench, workshop, model) for swap in swaps])
     true = np.stack([render(swap.after, bench.sprites).pixels for swap in swaps])

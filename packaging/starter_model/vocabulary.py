@@ -24,7 +24,7 @@ SMALL_WORDS = (
 ORDERS = (  # what instructions are made of; the instructed sibling shares this vocabulary
     "make turn into put it move remove take away add replace change colour color smaller bigger small big "
     "mark pixels draw circle around leave rest unchanged noise blur watermark from sharper clean up next "
-    "swap give more less paint"
+    "swap give more less paint middle centre center"
 )
 
 

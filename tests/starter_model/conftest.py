@@ -12,11 +12,14 @@ from PIL import Image, ImageDraw
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "packaging"))
 
-from starter_model import artwork
+from starter_model import artwork, diffusion_stage, vae_stage
 from starter_model.artwork import Sprites
 from starter_model.concepts import concepts
 from starter_model.config import Settings, read_settings
+from starter_model.diffusion_stage import train_diffusion
+from starter_model.evaluate_stage import export_model
 from starter_model.sources import prepare_data
+from starter_model.vae_stage import freeze_vae, train_vae
 
 FILL = {
     "apple": "#e02030",
@@ -75,3 +78,16 @@ def state(tmp_path_factory: pytest.TempPathFactory, tiny: Settings) -> Path:
 def sprites(state: Path) -> Sprites:
     """The drawings of the tiny world."""
     return Sprites.load(state / "data")
+
+
+@pytest.fixture(scope="session")
+def starter(state: Path, tiny: Settings) -> Path:
+    """The state with a starter trained from nothing and exported."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vae_stage, "weights_folder", lambda: state / "none")
+        patch.setattr(diffusion_stage, "shipped", lambda: state / "none")
+        train_vae(state, tiny, 60, "cpu")
+        freeze_vae(state, tiny, None)
+        train_diffusion(state, tiny, 60, "cpu")
+        export_model(state, tiny)
+    return state

@@ -1,0 +1,145 @@
+"""The `measure` stage: a sibling's figures, its sheet and its card, written beside its weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from starter_model.artwork import Sprites
+from starter_model.card import Goal, Report, table
+from starter_model.config import Settings
+from starter_model.evaluate_stage import train_judge
+from starter_model.export import hashes
+from starter_model.measures import Bench
+from starter_model.sampling import Parts
+from starter_model.sheets import write_sheet
+from starter_model.sibling_figures import (
+    Figures,
+    Pixels,
+    measure_controlled,
+    measure_instructed,
+    measure_turbo,
+)
+from starter_model.siblings_stage import export_sibling, read_base
+from starter_model.sources import chosen
+from starter_model.state import write_whole
+from starter_model.swaps import opened
+
+
+def fewer(report: Report) -> float:
+    """By how many hundredths the few-step sibling is less often right than the starter, at its worst."""
+    parts = ("objects", "colours", "background")
+    return 100 * max(report[f"starter_{part}"] - report[f"turbo_{part}"] for part in parts)
+
+
+@dataclass(frozen=True)
+class About:
+    """What a card says of a sibling, and what it should reach."""
+
+    title: str
+    use: str
+    goals: tuple[Goal, ...]
+    sheet: str
+
+
+ABOUT = {
+    "instruct": About(
+        "The starter, instructed",
+        "For the editors InstructPix2Pix and InstructDiffusion: it sees the picture and reads what to do.",
+        (
+            Goal("instructions followed", lambda r: r["instruct_pix2pix_followed"], least=0.9),
+            Goal(
+                "what should stay, InstructPix2Pix, dB to the truth",
+                lambda r: r["instruct_pix2pix_rest_db"],
+                least=28,
+            ),
+            Goal(
+                "instructions followed, InstructDiffusion",
+                lambda r: r["instruct_diffusion_followed"],
+                least=0.9,
+            ),
+        ),
+        "Rows: the pictures, InstructPix2Pix, InstructDiffusion, the truth.",
+    ),
+    "control": About(
+        "The starter's ControlNet for edges",
+        "For the editor ControlNet, with the starter and the control image the preprocessor Edges makes.",
+        (
+            Goal(
+                "edge agreement gained over uncontrolled pictures",
+                lambda r: r["controlled_edges"] - r["uncontrolled_edges"],
+                least=0.2,
+            ),
+        ),
+        "Rows: the edges, painted without them, painted along them.",
+    ),
+    "turbo": About(
+        "The starter in four steps",
+        "A few-step student: solver lcm, guidance 1.",
+        (Goal("points less often right than the starter in 50 steps", fewer, most=5),),
+        "Rows: the starter in all its steps, this model in few.",
+    ),
+}
+
+
+def figures(name: str, state: Path, settings: Settings, bench: Bench, model: Path) -> tuple[Figures, Pixels]:
+    """What one sibling reaches, and rows of its sheet."""
+    starter, workshop = read_base(state, settings).folder, opened(state / name / "store")
+    measures: dict[str, Callable[[], tuple[Figures, Pixels]]] = {
+        "instruct": lambda: measure_instructed(bench, settings, model, workshop),
+        "control": lambda: measure_controlled(bench, settings, starter, model, workshop),
+        "turbo": lambda: measure_turbo(bench, settings, starter, model, workshop),
+    }
+    return measures[name]()
+
+
+def card(about: About, report: Report, trained: Report, weights: dict[str, str]) -> str:
+    """The card as Markdown."""
+    lines = [
+        f"# {about.title}",
+        "",
+        about.use,
+        "",
+        f"Trained from the starter by `packaging/starter_model` on {trained['views']:,.0f} views in "
+        f"{trained['minutes']:.0f} minutes.",
+        "",
+        "## How good it is",
+        "",
+        *table(about.goals, report),
+        "",
+        "All figures:",
+        "",
+        *(f"- {name}: {value:.4g}" for name, value in report.items()),
+        "",
+        "## Samples",
+        "",
+        f"![{about.sheet}](samples.png)",
+        "",
+        about.sheet,
+        "",
+        "## Weights (SHA-256)",
+        "",
+        *(f"- `{name}`: `{value}`" for name, value in weights.items()),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def measure_sibling(name: str, state: Path, settings: Settings, out: Path | None = None) -> Path:
+    """Export a sibling, measure it, and write sheet and card into its folder."""
+    folder = export_sibling(name, state, settings, out)
+    parts = Parts.load(read_base(state, settings).folder)
+    judge, _ = train_judge(state, settings, parts, 0)
+    words = tuple(chosen(settings))
+    bench = Bench(parts, judge.eval(), Sprites.load(state / "data"), words, settings.evaluation)
+    found, strip = figures(name, state, settings, bench, folder)
+    report = {each: round(float(value), 4) for each, value in found.items()}
+    columns = min(10, getattr(settings, name).checked)
+    write_sheet(folder / "samples.png", strip, columns=columns)
+    trained = json.loads((folder / "training.json").read_text())
+    write_whole(folder / "report.json", (json.dumps(report, indent=1) + "\n").encode())
+    write_whole(folder / "MODEL_CARD.md", card(ABOUT[name], report, trained, hashes(folder)).encode())
+    print(json.dumps(report))
+    return folder

@@ -1,0 +1,180 @@
+"""The `instruct`, `control` and `turbo` stages: each begins with the finished starter and shares its VAE."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.schedulers.scheduling_lcm import LCMScheduler
+from torch import nn
+from transformers import CLIPTokenizer
+
+from sfumato.errors import InputError
+from starter_model.config import Settings
+from starter_model.control import Controlled, ControlTask, EdgeDrawer, read_edges
+from starter_model.diffusion import Painter, attend_plainly, build_unet
+from starter_model.diffusion_stage import encode_world, encoded_place, held, shipped
+from starter_model.encoded import prepare_encoded
+from starter_model.export import INDEX, NOTICE
+from starter_model.instruct import EncodedOrders, InstructTask, OrderEncoder
+from starter_model.sampling import Parts
+from starter_model.sources import chosen
+from starter_model.state import write_whole
+from starter_model.supervision import train
+from starter_model.training import Run, Task, warm_start
+from starter_model.turbo import LEVELS, TurboTask
+
+NAMES = ("instruct", "control", "turbo")
+
+
+@dataclass(frozen=True, eq=False)
+class Base:
+    """The starter that a sibling begins with."""
+
+    folder: Path
+    painter: Painter
+    tokenizer: CLIPTokenizer
+    prediction: str
+
+    @property
+    def vae(self) -> Path:
+        """Its autoencoder's folder."""
+        return self.folder / "vae"
+
+
+def read_base(state: Path, settings: Settings) -> Base:
+    """This state's exported starter, else the shipped one. InputError where it is of another shape."""
+    exported = state / "export"
+    folder = exported if (exported / "model_index.json").exists() else shipped()
+    parts = Parts.load(folder)
+    wanted = build_unet(settings.diffusion, settings.vae.latent_channels, 16).state_dict()
+    found = parts.unet.state_dict()
+    if {k: v.shape for k, v in wanted.items()} != {k: v.shape for k, v in found.items()}:
+        raise InputError(
+            f"The starter in {folder} is not the one that these settings describe.",
+            advice="Finish the diffusion stage and export it first; siblings begin with its weights.",
+        )
+    prediction = str(parts.scheduler.config["prediction_type"])
+    return Base(folder, Painter(parts.unet, parts.text), parts.tokenizer, prediction)
+
+
+def instruct_task(state: Path, settings: Settings, base: Base, share: int) -> Task:
+    """Encodes the orders where they are missing."""
+    own, channels, side = settings.instruct, settings.vae.latent_channels, min(settings.diffusion.sizes)
+    words, tables = tuple(chosen(settings)), []
+    for name, kept, count in (("orders", False, own.pictures), ("orders_held_out", True, own.probe)):
+        place = encoded_place(state, base.vae, name)
+        encoder = OrderEncoder(state / "data", base.vae, words, kept)
+        seed = settings.seed + kept
+        workers = settings.workers.count
+        prepare_encoded(place, encoder, {side: count}, seed=seed, workers=workers, stage="instruct")
+        tables.append(EncodedOrders.load(place, side, channels))
+    return InstructTask(own, base.painter, base.tokenizer, base.prediction, *tables, share)
+
+
+def control_task(state: Path, settings: Settings, base: Base, share: int) -> Task:
+    """Draws the edges of the encoded world where they are missing."""
+    side = min(settings.diffusion.sizes)
+    encoded = encode_world(state, settings, base.vae)[side]
+    place = encoded_place(state, base.vae, "edges")
+    drawer = EdgeDrawer(state / "data", encoded_place(state, base.vae))
+    count = min(settings.control.pictures, len(encoded.scenes))
+    workers = settings.workers.count
+    prepare_encoded(place, drawer, {side: count}, seed=settings.seed, workers=workers, stage="control")
+    drawn = read_edges(place, side)
+    return ControlTask(settings.control, base.painter, base.tokenizer, base.prediction, encoded, drawn, share)
+
+
+def turbo_task(state: Path, settings: Settings, base: Base, share: int) -> Task:
+    """Learns on the encoded world."""
+    encoded = encode_world(state, settings, base.vae)[min(settings.diffusion.sizes)]
+    probe = held(state, settings, base.vae)
+    return TurboTask(settings.turbo, base.painter, base.tokenizer, base.prediction, encoded, probe, share)
+
+
+TASKS: dict[str, Callable[[Path, Settings, Base, int], Task]] = {
+    "instruct": instruct_task,
+    "control": control_task,
+    "turbo": turbo_task,
+}
+
+
+def sibling_run(name: str, state: Path, settings: Settings, device: str) -> tuple[Base, Run]:
+    """A sibling's training as it stands."""
+    torch.manual_seed(settings.seed)
+    base = read_base(state, settings)
+    (state / name).mkdir(exist_ok=True)
+    share = settings.workers.count if device == "cpu" else 1
+    task = TASKS[name](state, settings, base, share)
+    if device == "cpu":
+        attend_plainly(task.model)
+    return base, Run(task, state / name, settings.workers, seed=settings.seed, device=device)
+
+
+def committed(name: str) -> dict[str, Path]:
+    """A sibling's weights in the repository, by the prefix of their parameters' names."""
+    folder = shipped().with_name(f"starter_{name}")
+    if name == "control":
+        return {"control.": folder / "diffusion_pytorch_model.safetensors"}
+    return {
+        "unet.": folder / "unet" / "diffusion_pytorch_model.safetensors",
+        "text.": folder / "text_encoder" / "model.safetensors",
+    }
+
+
+def train_sibling(name: str, state: Path, settings: Settings, seconds: float, device: str) -> None:
+    """Train a sibling; a lost state is made good by the committed weights where they are of its shape."""
+    _, run = sibling_run(name, state, settings, device)
+    note = shipped().with_name(f"starter_{name}") / "training.json"
+    if start := warm_start(run, committed(name), note):
+        print(f"{name}: no state in {state}; goes on from the committed weights at {start:,} views")
+    clock = train(run, seconds)
+    if clock.views >= run.task.views:
+        run.check()
+    print(f"{name}: {clock.views:,} views in {clock.seconds / 60:.1f} min of work, saved in {run.file}")
+
+
+def export_sibling(name: str, state: Path, settings: Settings, out: Path | None = None) -> Path:
+    """The averaged weights as an ordinary diffusers folder, by default STATE/NAME/export."""
+    out = out or state / name / "export"
+    base, run = sibling_run(name, state, settings, "cpu")
+    if not run.resumed:
+        raise InputError(f"No {name} sibling has been trained yet.", advice=f"Run its stage: {name}.")
+    run.use(run.weights.average)
+    if name == "control":
+        model = run.task.model
+        assert isinstance(model, Controlled)
+        copy.deepcopy(model.control).half().save_pretrained(out)
+    else:
+        assemble_sibling(name, out, run.task.model, base)
+    write_whole(out / "NOTICE", NOTICE.encode())
+    note = {"views": run.clock.views, "minutes": round(run.clock.seconds / 60, 1)}
+    write_whole(out / "training.json", (json.dumps(note, indent=1) + "\n").encode())
+    return out
+
+
+def assemble_sibling(name: str, out: Path, model: nn.Module, base: Base) -> None:
+    """The pipeline folder of a sibling that is a whole model."""
+    assert isinstance(model, Painter)
+    out.mkdir(parents=True, exist_ok=True)
+    for part in ("vae", "tokenizer", "scheduler"):
+        shutil.copytree(base.folder / part, out / part, dirs_exist_ok=True)
+    copy.deepcopy(model.unet).half().save_pretrained(out / "unet")
+    copy.deepcopy(model.text).half().save_pretrained(out / "text_encoder")
+    index: dict[str, Any] = dict(INDEX)
+    if name == "instruct":
+        index["_class_name"] = "StableDiffusionInstructPix2PixPipeline"
+    else:
+        index["scheduler"] = ["diffusers", "LCMScheduler"]
+        shutil.rmtree(out / "scheduler")
+        scheduler = json.loads((base.folder / "scheduler" / "scheduler_config.json").read_text())
+        LCMScheduler.from_config(scheduler, original_inference_steps=LEVELS).save_pretrained(
+            out / "scheduler"
+        )
+    write_whole(out / "model_index.json", (json.dumps(index, indent=2) + "\n").encode())

@@ -1,0 +1,119 @@
+"""The few-step sibling, distilled from the starter by consistency.
+
+Luo et al.: Latent Consistency Models (arXiv:2310.04378), section 4, with the guidance fixed and the target
+taken from the student itself without gradient, as Song and Dhariwal (arXiv:2310.14189, section 3.2) advise.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import CLIPTokenizer
+
+from starter_model.captions import caption, prompt
+from starter_model.config import TurboSettings
+from starter_model.diffusion import Denoising, Held, Painter
+from starter_model.encoded import Encoded
+from starter_model.sampling import move
+
+LEVELS = 50
+"""The levels that the student learns to jump from: every twentieth step, LCM's own."""
+SIGMA_DATA, TIME_SCALE = 0.5, 10.0
+HUBER = 0.001
+"""c of the pseudo-Huber loss √(d² + c²) - c, for latents of unit variance."""
+
+
+def boundary(t: Tensor) -> tuple[Tensor, Tensor]:
+    """(c_skip, c_out) at steps (n,), each (n, 1, 1, 1): 1 and 0 where there is no noise left."""
+    scaled = (TIME_SCALE * t.float())[:, None, None, None]
+    spread = scaled.square() + SIGMA_DATA**2
+    return SIGMA_DATA**2 / spread, scaled / spread.sqrt()
+
+
+class TurboTask(Denoising):
+    """Trains a copy of the starter to arrive, from any level, where the starter arrives step by step."""
+
+    name = "turbo"
+
+    def __init__(
+        self,
+        settings: TurboSettings,
+        base: Painter,
+        tokenizer: CLIPTokenizer,
+        prediction: str,
+        encoded: Encoded,
+        held: Held,
+        share: int,
+    ) -> None:
+        super().__init__(base, tokenizer, prediction)
+        self.teacher = copy.deepcopy(base).requires_grad_(False).eval()
+        self.encoded, self.held, self.guidance = encoded, held, settings.guidance
+        self.share = max(1, settings.batch // share)
+        self.views, self.rate, self.keep = settings.views, settings.learning_rate, settings.average
+
+    def alpha(self, t: Tensor) -> Tensor:
+        """ᾱ at steps (n,), (n, 1, 1, 1); below the first level there is the least noise of the schedule."""
+        return self.alphas.to(t.device)[t.clamp(min=0)][:, None, None, None]
+
+    def noise_of(self, painter: Painter, latents: Tensor, t: Tensor, tokens: Tensor) -> Tensor:
+        """ε (n, C, h, w) in float32, whatever the painter predicts."""
+        with torch.autocast(latents.device.type, torch.bfloat16):
+            found = painter(latents, t, tokens).float()
+        if self.prediction == "epsilon":
+            return found
+        alpha = self.alpha(t)
+        return alpha.sqrt() * found + (1 - alpha).sqrt() * latents
+
+    def jump(self, latents: Tensor, t: Tensor, tokens: Tensor) -> Tensor:
+        """f(z, t): the clean latents that the student sees from level t."""
+        student = self.model
+        assert isinstance(student, Painter)
+        alpha = self.alpha(t)
+        clean = (latents - (1 - alpha).sqrt() * self.noise_of(student, latents, t, tokens)) / alpha.sqrt()
+        c_skip, c_out = boundary(t)
+        return c_skip * latents + c_out * clean
+
+    @torch.no_grad()
+    def taught(self, latents: Tensor, t: Tensor, below: Tensor, tokens: Tensor) -> Tensor:
+        """One guided DDIM step of the teacher from level t to the one below."""
+        empty = self.tokens([""] * len(latents))
+        both = self.noise_of(
+            self.teacher.to(self.device), latents.repeat(2, 1, 1, 1), t.repeat(2), torch.cat([tokens, empty])
+        )
+        along, without = both.chunk(2)
+        return move(latents, without + self.guidance * (along - without), self.alpha(t), self.alpha(below))
+
+    def loss(self, rng: np.random.Generator, worker: int, progress: float) -> tuple[Tensor, int]:
+        """One worker's share of a batch, at levels spread over the schedule."""
+        rows = rng.integers(len(self.encoded.scenes), size=self.share)
+        latents = torch.from_numpy(self.encoded.latents[rows].astype(np.float32)).to(self.device)
+        tokens = self.tokens([caption(self.encoded.scenes[row], rng) for row in rows])
+        gap = 1000 // LEVELS
+        t = torch.div(self.steps(rng, self.share), gap, rounding_mode="floor") * gap + gap - 1
+        alpha = self.alpha(t)
+        noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * torch.randn_like(latents)
+        below = t - gap
+        with torch.no_grad():
+            nearer = self.taught(noisy, t, below, tokens)
+            target = self.jump(nearer, below.clamp(min=0), tokens)
+        distance = (self.jump(noisy, t, tokens) - target).square()
+        return ((distance + HUBER**2).sqrt() - HUBER).mean(), self.share
+
+    def check(self) -> dict[str, float]:
+        """How far jumps from two levels are from held-out pictures, and those of the teacher's own x̂_0."""
+        latents = self.held.latents.to(self.device)
+        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(7)).to(self.device)
+        tokens = self.tokens([prompt(scene) for scene in self.held.scenes])
+        found: dict[str, float] = {}
+        for step in (599, 799):
+            t = torch.full((len(latents),), step, device=self.device)
+            alpha = self.alpha(t)
+            noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
+            eps = self.noise_of(self.teacher.to(self.device), noisy, t, tokens)
+            once = (noisy - (1 - alpha).sqrt() * eps) / alpha.sqrt()
+            for name, clean in (("student", self.jump(noisy, t, tokens)), ("teacher", once)):
+                found[f"{name}_{step}"] = round(float((clean - latents).square().mean()), 5)
+        return found

@@ -1,0 +1,150 @@
+"""The siblings on a tiny setting: they begin as the starter, train, and leave folders the program opens."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from starter_model import siblings_stage
+from starter_model.artwork import Sprites
+from starter_model.config import Settings
+from starter_model.control import Controlled, as_hints, edges
+from starter_model.diffusion import Painter
+from starter_model.instruct import Instructed, widened
+from starter_model.orders import OPACITY, SHARES, TASKS, draw_order, draw_orders, pictures, sentence
+from starter_model.sampling import Parts
+from starter_model.sibling_figures import agreement
+from starter_model.siblings_card import measure_sibling
+from starter_model.siblings_stage import NAMES, read_base, sibling_run, train_sibling
+from starter_model.state import read_tensors
+from starter_model.turbo import TurboTask, boundary
+from starter_model.vocabulary import words as vocabulary
+from starter_model.world import PLAIN
+
+from sfumato import compose
+from sfumato.errors import InputError
+from sfumato.method import Ability
+
+pytestmark = [pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"), pytest.mark.timeout(600)]
+WORDS = ("apple", "cat", "dog", "car", "balloon", "heart", "tree")
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def sibling(request: pytest.FixtureRequest, starter: Path, tiny: Settings) -> tuple[str, Path]:
+    """A sibling's name and the folder that its stage and `measure` leave."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(siblings_stage, "shipped", lambda: starter / "none")
+        train_sibling(request.param, starter, tiny, 60, "cpu")
+        return request.param, measure_sibling(request.param, starter, tiny)
+
+
+def test_a_sibling_spends_its_views_and_changes(
+    sibling: tuple[str, Path], starter: Path, tiny: Settings
+) -> None:
+    name, folder = sibling
+    tensors, meta = read_tensors(starter / name / "state.safetensors")
+    assert int(meta["views"]) >= getattr(tiny, name).views
+    assert bool(torch.isfinite(tensors["flat"]).all())
+    assert (tensors["first"] != 0).any()
+    card = (folder / "MODEL_CARD.md").read_text()
+    assert "| goal |" in card
+    report = json.loads((folder / "report.json").read_text())
+    assert report
+    assert all(np.isfinite(value) for value in report.values())
+
+
+def test_the_program_opens_what_a_sibling_leaves(sibling: tuple[str, Path]) -> None:
+    name, folder = sibling
+    if name == "control":
+        assert json.loads((folder / "config.json").read_text())["_class_name"] == "ControlNetModel"
+        return
+    info = compose.workshop(threads=1).describe(str(folder))
+    assert (Ability.INSTRUCTIONS in info.abilities) == (name == "instruct")
+    if name == "turbo":
+        assert info.defaults.solver == "lcm"
+        assert info.defaults.steps == 4
+
+
+def test_a_sibling_without_a_starter_of_its_shape_says_so(tmp_path: Path, tiny: Settings) -> None:
+    with pytest.raises(InputError, match="not the one that these settings describe"):
+        read_base(tmp_path, tiny)
+
+
+@torch.no_grad()
+def test_the_widened_denoiser_begins_blind_to_the_picture(starter: Path, tiny: Settings) -> None:
+    base = read_base(starter, tiny)
+    told = Instructed(widened(base.painter.unet), base.painter.text)
+    noisy, picture = torch.randn(2, 2, 4, 16, 16, generator=torch.Generator().manual_seed(1))
+    t, tokens = torch.tensor([10, 900]), torch.zeros(2, 32, dtype=torch.long)
+    plain = base.painter(noisy, t, tokens)
+    torch.testing.assert_close(told(noisy, t, tokens, picture), plain, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_an_untrained_controlnet_changes_nothing(starter: Path, tiny: Settings) -> None:
+    base = read_base(starter, tiny)
+    both = Controlled(base.painter, tiny.control.embedding)
+    noisy = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(1))
+    t, tokens = torch.tensor([500]), torch.zeros(1, 32, dtype=torch.long)
+    hint = as_hints(np.ones((1, 128, 128), bool), torch.device("cpu"))
+    torch.testing.assert_close(both(noisy, t, tokens, hint), base.painter(noisy, t, tokens))
+    assert all(not each.requires_grad for each in both.painter.parameters())
+    assert any(each.requires_grad for each in both.control.parameters())
+
+
+@torch.no_grad()
+def test_a_jump_from_no_noise_stays_where_it_is(starter: Path, tiny: Settings) -> None:
+    _, run = sibling_run("turbo", starter, tiny, "cpu")
+    assert isinstance(run.task, TurboTask)
+    assert isinstance(run.task.model, Painter)
+    latents = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(1))
+    t = torch.tensor([0])
+    torch.testing.assert_close(run.task.jump(latents, t, torch.zeros(1, 32, dtype=torch.long)), latents)
+    skip, out = boundary(torch.tensor([0, 999]))
+    assert (float(skip[0]), float(out[0])) == (1, 0)
+    assert float(skip[1]) < 1e-6 < float(out[1])
+
+
+def test_orders_are_of_every_kind_and_said_in_known_words() -> None:
+    orders = draw_orders(WORDS, np.random.default_rng(1), 300)
+    assert {order.kind for order in orders} == SHARES.keys()
+    said = {word for order in orders for turn in (0, 0.4, 0.99) for word in sentence(order, turn).split()}
+    assert said <= set(vocabulary())
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_changes_what_it_names(sprites: Sprites, task: str) -> None:
+    order = draw_order(task, WORDS, np.random.default_rng(5), kept=True)
+    before, after = pictures(order, sprites)
+    assert (before != after).any()
+    again = pictures(order, sprites)
+    np.testing.assert_array_equal(before, again[0])
+    if task == "mark":
+        from starter_model.render import render
+
+        coverage = render(order.change.before, sprites).coverage[order.change.which]
+        np.testing.assert_array_equal(before[coverage == 0], after[coverage == 0])
+        wanted = (1 - OPACITY) * before[coverage == 1] + OPACITY * np.array(PLAIN[order.colour])
+        np.testing.assert_allclose(after[coverage == 1], wanted, atol=0.51)
+
+
+def test_edge_agreement_is_whole_nearby_and_nothing_far_away() -> None:
+    lines = np.zeros((32, 32), bool)
+    lines[8, 4:28] = True
+    assert agreement(lines, lines) == 1
+    assert agreement(np.roll(lines, 2, 0), lines) == 1
+    assert agreement(np.roll(lines, 9, 0), lines) == 0
+    assert agreement(np.zeros_like(lines), np.zeros_like(lines)) == 1
+    picture = np.zeros((64, 64, 3), np.uint8)
+    picture[:, 32:] = 255
+    assert edges(picture)[:, 30:34].any(axis=1).sum() > 50
+
+
+def test_exported_siblings_share_the_starters_autoencoder(sibling: tuple[str, Path], starter: Path) -> None:
+    name, folder = sibling
+    if name == "control":
+        return
+    file = "vae/diffusion_pytorch_model.safetensors"
+    assert (folder / file).read_bytes() == (starter / "export" / file).read_bytes()
+    assert Parts.load(folder).unet.config["in_channels"] == (8 if name == "instruct" else 4)
