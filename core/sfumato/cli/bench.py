@@ -1,4 +1,4 @@
-"""`sfumato bench`: what edits cost in row evaluations, and in time beyond them, from real runs."""
+"""`sfumato bench`: what edits cost in row evaluations, and in time beyond them, and how good they are."""
 
 from __future__ import annotations
 
@@ -14,12 +14,17 @@ import typer
 from sfumato import compose
 from sfumato.cli import options as o
 from sfumato.cli.answers import FAILURE, answering, run
+from sfumato.cli.bench_edits import edits
 from sfumato.costs import Line, measured
 from sfumato.events import Cost
 from sfumato.method import Recipe
 from sfumato.workshop import Workshop
 
-bench = typer.Typer(help="Measure what edits cost.", rich_markup_mode=None, no_args_is_help=True)
+bench = typer.Typer(
+    help="Measure what edits cost, and how good they are.", rich_markup_mode=None, no_args_is_help=True
+)
+
+bench.command()(edits)
 
 FULL = 50
 """The steps at which the bounds are known."""

@@ -1,0 +1,198 @@
+"""Reading and writing folders of cases in PIE-Bench's structure."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import ExifTags
+
+from sfumato.benchmark.cases import PIE_TYPES, Case, CaseFolder, png
+from sfumato.benchmark.judge import Expected
+from sfumato.benchmark.masks import checked_runs
+from sfumato.benchmark.metrics import Picture
+from sfumato.errors import InputError
+from sfumato.files.atomic import write_atomically
+from sfumato.files.decoding import open_file, open_header, reading
+
+MAPPING, TYPES = "mapping_file.json", "edit_types.json"
+PICTURES, TRUTHS = "annotation_images", "truth_images"
+_TURNED = range(5, 9)
+"""EXIF orientations that exchange width and height."""
+
+
+def read_cases(folder: Path) -> CaseFolder:
+    """Read a folder of cases; what is wrong with a single one is told in `refused`, and the others are used.
+
+    Raises `InputError` if there is no `mapping_file.json`, it cannot be understood, or no case can be used.
+    """
+    root = folder if (folder / MAPPING).exists() or not (folder / "data").is_dir() else folder / "data"
+    if not folder.is_dir():
+        raise InputError(f"There is no folder {folder}.")
+    entries = _json_object(root / MAPPING)
+    cases, refused = [], {}
+    for name, entry in entries.items():
+        try:
+            cases.append(_case(root, name, entry))
+        except InputError as error:
+            refused[name] = str(error)
+    if not cases:
+        why = f" The first of {len(refused)} says: {next(iter(refused.values()))}" if refused else ""
+        raise InputError(f"{root / MAPPING} has no case that can be used.{why}")
+    own = _json_object(root / TYPES) if (root / TYPES).exists() else {}
+    return CaseFolder(tuple(cases), refused, {**PIE_TYPES, **{key: str(own[key]) for key in own}})
+
+
+def _json_object(path: Path) -> dict[str, Any]:
+    with open_file(path) as file:
+        data = file.read()
+    try:
+        found = json.loads(data)
+    except ValueError as error:
+        raise InputError(
+            f"{path} is damaged: it cannot be read as JSON ({error}).", advice="Get a fresh copy."
+        ) from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path} is no list of cases by their ids.")
+    return found
+
+
+def _case(root: Path, name: str, entry: Any) -> Case:
+    if not isinstance(entry, dict):
+        raise InputError("It is not an object with a picture and prompts.")
+    picture = _picture(root, PICTURES, _text(entry, "image_path"))
+    truth = None
+    if entry.get("truth_path"):
+        truth = _picture(root, TRUTHS, _text(entry, "truth_path"))
+    size = _size_of(picture)
+    if truth is not None and _size_of(truth) != size:
+        raise InputError("Its true edited picture has another size than its picture.")
+    blended = _text(entry, "blended_word", "").split() if "blended_word" in entry else None
+    world = entry.get("world", {})
+    return Case(
+        id=name,
+        picture=picture,
+        size=size,
+        source=_prompt(entry, "original_prompt"),
+        target=_prompt(entry, "editing_prompt"),
+        instruction=_prompt(entry, "editing_instruction"),
+        kind=str(entry.get("editing_type_id", "")),
+        # One word alone is meant for both prompts, as "dog" in "a dog" -> "a sitting dog".
+        blended=None
+        if blended is None
+        else tuple((blended * 2)[:2])
+        if len(blended) < 2
+        else tuple(blended[:2]),
+        mask=checked_runs(entry["mask"], size) if "mask" in entry else None,
+        truth=truth,
+        expected=_expected(entry.get("expected", [])),
+        world=world if isinstance(world, dict) else {"world": world},
+    )
+
+
+def _text(entry: Mapping[str, Any], name: str, default: str | None = None) -> str:
+    value = entry.get(name, default)
+    if not isinstance(value, str):
+        raise InputError(f"Its {name} is missing." if value is None else f"Its {name} is not a text.")
+    return value
+
+
+def _prompt(entry: Mapping[str, Any], name: str) -> str:
+    """Without the square brackets that mark changed words."""
+    return " ".join(_text(entry, name, "").replace("[", "").replace("]", "").split())
+
+
+def _picture(root: Path, place: str, name: str) -> Path:
+    """The file of that name in the folder's place for such pictures, or in the folder itself."""
+    inside = os.path.normpath(name)
+    if Path(inside).is_absolute() or inside.startswith(".."):
+        raise InputError(f"Its picture {name} lies outside the folder.")
+    for path in (root / place / inside, root / inside):
+        if path.is_file():
+            return path
+    raise InputError(f"Its picture {name} is missing.")
+
+
+def _size_of(path: Path) -> tuple[int, int]:
+    with open_file(path) as file, reading(path.name):
+        image = open_header(file, path.name)
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
+        return (image.height, image.width) if turned else (image.width, image.height)
+
+
+def _expected(told: Any) -> tuple[Expected, ...]:
+    if not isinstance(told, list):
+        raise InputError("What it expects is not a list.")
+    found = []
+    for each in told:
+        match each:
+            case {"what": "object" | "colour" | "background" | "absent" as what, "value": str(value)}:
+                thing = each.get("thing", 0)
+            case _:
+                raise InputError(f"It expects {json.dumps(each)}, which says no attribute with its value.")
+        if thing not in (0, 1):
+            raise InputError(f"It expects something of thing {thing}; there are 0 and 1.")
+        found.append(Expected(what, value, thing))
+    return tuple(found)
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A case and its pixels, (H, W, 3) uint8; `case.picture` and `case.truth` are not looked at."""
+
+    case: Case
+    source: Picture
+    truth: Picture | None = None
+
+
+def write_cases(folder: Path, cases: Iterable[Drawn], types: Mapping[str, str] | None = None) -> None:
+    """Write a folder of cases that `read_cases` reads; `types` are names of edit types beside PIE-Bench's.
+
+    The mapping file comes last, so that a folder with one is whole. Raises `StorageError`.
+    """
+    names, entries = {**PIE_TYPES, **(types or {})}, {}
+    for drawn in cases:
+        case = drawn.case
+        kind = f"{case.kind}_{_slug(names.get(case.kind, ''))}".strip("_") or "cases"
+        name = f"{kind}/{case.id}.png"
+        _write(folder / PICTURES / name, png(drawn.source))
+        if drawn.truth is not None:
+            _write(folder / TRUTHS / name, png(drawn.truth))
+        entries[case.id] = _entry(case, name, drawn.truth is not None)
+    if types:
+        _write(folder / TYPES, json.dumps(dict(types), indent=1).encode())
+    _write(folder / MAPPING, json.dumps(entries, indent=1).encode())
+
+
+def _entry(case: Case, name: str, has_truth: bool) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "image_path": name,
+        "original_prompt": case.source,
+        "editing_prompt": case.target,
+        "editing_instruction": case.instruction,
+        "editing_type_id": case.kind,
+    }
+    if case.blended is not None:
+        entry["blended_word"] = " ".join(case.blended)
+    if case.mask is not None:
+        entry["mask"] = list(case.mask)
+    if has_truth:
+        entry["truth_path"] = name
+    if case.expected:
+        entry["expected"] = [{"what": e.what, "thing": e.thing, "value": e.value} for e in case.expected]
+    return entry | ({"world": dict(case.world)} if case.world else {})
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with write_atomically(path) as file:
+        file.write(data)

@@ -1,0 +1,66 @@
+"""Writing what a session came to: the page with pictures, two tables, and the recipe of each row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from sfumato.benchmark.cases import CaseFolder
+from sfumato.benchmark.page import page
+from sfumato.benchmark.plan import Row
+from sfumato.benchmark.report import Header, cases_csv, table_csv
+from sfumato.benchmark.runner import loaded
+from sfumato.benchmark.session import Session
+from sfumato.benchmark.table import Line, lines
+from sfumato.method import Recipe
+from sfumato.provenance import machine
+
+PAGE, TABLE, CASES, RECIPES = "index.html", "table.csv", "cases.csv", "recipes.json"
+
+
+def publish(session: Session, folder: CaseFolder, base: Recipe) -> tuple[Header, list[Line]]:
+    """Write the tables and the page of what there is by now; `base` is what the rows' recipes began with.
+
+    Raises `StorageError`.
+    """
+    scored = [(row, session.of(row)) for row in session.rows]
+    table = lines(scored)
+    header = _header(session, folder, base)
+    write = session.results.write
+    write(TABLE, table_csv(table).encode())
+    write(CASES, cases_csv(scored).encode())
+    write(RECIPES, recipes_json(session.rows).encode())
+    write(PAGE, page(header, folder, table, scored).encode())
+    return header, table
+
+
+def _header(session: Session, folder: CaseFolder, base: Recipe) -> Header:
+    here = machine(loaded(base, session.workshop))
+    return Header(
+        model=session.workshop.describe(base.model).title,
+        settings=f"{base.steps} steps, guidance {base.guidance:g}, seed {base.seed}, unless {RECIPES} differs",
+        machine=(
+            f"{here['device']}, {here['precision']}, threads: {here['threads']}, "
+            f"torch {here['libraries']['torch']}"
+        ),
+        cases=len(folder.cases),
+        networks=session.scorer.names,
+        refused=folder.refused,
+    )
+
+
+def recipes_json(rows: Iterable[Row]) -> str:
+    """The options of each pairing, as a file that names the same pairings to another run."""
+    prompts = {"source", "target", "instruction", "concepts"}
+    entries = [
+        {
+            "name": row.name,
+            "headline": row.pairing.headline,
+            "use_mask": row.pairing.use_mask,
+            "reweight": row.pairing.reweight,
+            **row.pairing.recipe.model_dump(mode="json", exclude=prompts, exclude_none=True),
+        }
+        for row in rows
+        if row.is_edit
+    ]
+    return json.dumps(entries, indent=1) + "\n"

@@ -1,0 +1,143 @@
+"""What was made so far, in a folder: a line and a picture for each edit, so that nothing is made twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from sfumato.errors import InputError, StorageError
+from sfumato.events import Cost
+from sfumato.files.atomic import write_atomically
+
+LINES, PICTURES = "results.jsonl", "pictures"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One edit of one case: its figures, or why there are none."""
+
+    key: str
+    """A hash of all it depends on: case, recipe, model, methods and machine."""
+    pairing: str
+    case: str
+    failure: str = ""
+    """In one sentence; empty for an edit that was made."""
+    picture: str = ""
+    """The finished picture's path in the folder."""
+    costs: Mapping[str, Cost] = field(default_factory=dict)
+    """Rows of "inversion" and "edit"."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    reused: bool = False
+    """The inversion was another pairing's, so its costs here are none."""
+    notes: tuple[str, ...] = ()
+    scores: Mapping[str, float] = field(default_factory=dict)
+    scored: str = ""
+    """A hash of what the scores depend on beside the picture: the case and the networks."""
+
+    def to_json(self) -> str:
+        """One line; numbers JSON cannot hold become "nan" and "inf", as in PIE-Bench's own tables."""
+        told = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        told["costs"] = {
+            phase: [each.forward, each.backward, each.control] for phase, each in self.costs.items()
+        }
+        told["scores"] = {name: each if isfinite(each) else str(each) for name, each in self.scores.items()}
+        return json.dumps(told, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, line: str) -> Result:
+        """Read a line. Raises `ValueError`, `TypeError` or `KeyError` for one that is none."""
+        told: dict[str, Any] = json.loads(line)
+        told["costs"] = {phase: Cost(*each) for phase, each in told["costs"].items()}
+        told["scores"] = {name: float(each) for name, each in told["scores"].items()}
+        told["notes"] = tuple(told["notes"])
+        return cls(**told)
+
+
+class Results:
+    """A folder of results. Lines are only ever added; of two with one key the later counts.
+
+    A line cut short by a power cut or a kill is passed over, and its edit is made again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Open a folder, making it if need be. Raises `InputError` or `StorageError`."""
+        self.folder = folder
+        self.damaged = 0
+        """Lines that could not be read."""
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{folder} is a file; results need a folder.")
+        try:
+            (folder / PICTURES).mkdir(parents=True, exist_ok=True)
+            self._kept = self._read()
+        except OSError as error:
+            raise StorageError(f"{folder} cannot be used for results: {error.strerror}.") from error
+
+    def _read(self) -> dict[str, Result]:
+        kept: dict[str, Result] = {}
+        path = self.folder / LINES
+        for line in path.read_bytes().splitlines() if path.exists() else ():
+            try:
+                result = Result.from_json(line.decode())
+            except (ValueError, TypeError, KeyError, AttributeError):
+                self.damaged += 1
+                continue
+            kept[result.key] = result
+        return kept
+
+    def get(self, key: str) -> Result | None:
+        """The result of that key: a failure, or one whose picture is still there."""
+        found = self._kept.get(key)
+        if found is None or (not found.failure and not (self.folder / found.picture).is_file()):
+            return None
+        return found
+
+    def add(self, result: Result, picture: bytes | None = None) -> None:
+        """Keep a result, its picture first. Raises `StorageError`."""
+        if picture is not None:
+            self.write(result.picture, picture)
+        try:
+            with (self.folder / LINES).open("ab+") as file:
+                if file.tell():  # after a line that was cut short, start a new one
+                    file.seek(-1, os.SEEK_END)
+                    file.write(b"" if file.read(1) == b"\n" else b"\n")
+                file.write(result.to_json().encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise StorageError(
+                f"{self.folder / LINES} could not be written: {error.strerror}.",
+                kept="All results before this one are kept.",
+                advice="Make room and run the same command again: it goes on from there.",
+            ) from error
+        self._kept[result.key] = result
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file of the folder. Raises `StorageError`."""
+        path = self.folder / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"The folder {path.parent} cannot be made: {error.strerror}.") from error
+        with write_atomically(path) as file:
+            file.write(data)
+
+
+def place_of(case: str, name: str) -> str:
+    """The path, in a folder of results, of a case's picture of that name."""
+    return f"{PICTURES}/{_plain(case)}/{_plain(name)}"
+
+
+def _plain(name: str) -> str:
+    """A name no file system minds; what had to be changed is told apart by a checksum."""
+    plain = re.sub(r"[^A-Za-z0-9._+-]+", "_", name).strip(".")
+    if plain == name:
+        return name
+
+    return f"{plain or 'case'}-{zlib.crc32(name.encode()):08x}"

@@ -1,0 +1,142 @@
+"""One edit of one case, as plain data in and plain data out, so that it can run in any process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from sfumato.benchmark.cases import png
+from sfumato.benchmark.masks import Runs, decode_runs
+from sfumato.benchmark.metrics import Picture
+from sfumato.document.colour import Profile
+from sfumato.document.compositor import flatten
+from sfumato.document.layers import Document, Layer
+from sfumato.document.region import cut
+from sfumato.document.resampling import resize
+from sfumato.errors import SfumatoError
+from sfumato.events import Cost, Outcome
+from sfumato.failure import explain
+from sfumato.files.images import open_image
+from sfumato.method import Job, Recipe
+from sfumato.models.catalogue import Additions
+from sfumato.pace import Advance
+from sfumato.perform import perform
+from sfumato.scene import region_of, to_picture, to_tensor
+from sfumato.walking import Walk, stepped
+from sfumato.workshop import Workshop
+
+if TYPE_CHECKING:
+    from sfumato.models.model import Model
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be made of a picture."""
+
+    picture: bytes
+    """The file."""
+    recipe: Recipe
+    mask: Runs | None = None
+    kind: Literal["edit", "vae"] = "edit"
+    """ "vae": only through the model's autoencoder and back."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What came of a task."""
+
+    picture: bytes
+    """The finished picture as PNG, without transparency, in the colours of the one given."""
+    costs: Mapping[str, Cost]
+    """Rows of "inversion" and "edit"."""
+    seconds: Mapping[str, float]
+    """Of "inversion" and "edit", the latter with decoding; loading a model is in neither."""
+    reused: bool = False
+    """The inversion had been made before, for another pairing."""
+    notes: tuple[str, ...] = ()
+
+
+def work(task: Task, workshop: Workshop) -> Made:
+    """Do a task. Raises `SfumatoError`; a bug is one that carries details."""
+    document = open_image(task.picture)
+    job = Job(
+        recipe=task.recipe,
+        image=flatten(document),
+        profile=document.profile,
+        mask=None
+        if task.mask is None
+        else np.where(decode_runs(task.mask, (document.width, document.height)), np.uint8(255), np.uint8(0)),
+    )
+    try:
+        return _round_trip(job, workshop) if task.kind == "vae" else _edit(job, document, workshop)
+    except Exception as error:
+        raise explain(error, job) from error.__cause__
+
+
+def _edit(job: Job, document: Document, workshop: Workshop) -> Made:
+    clock, outcome = _timed(perform(job, workshop))
+    costs = {phase: outcome.costs.get(phase, Cost()) for phase in ("inversion", "edit")}
+    reused = outcome.inversion is not None and outcome.inversion.reused
+    return Made(png(_finished(document, outcome)), costs, clock, reused, outcome.notes)
+
+
+def _finished(document: Document, outcome: Outcome) -> Picture:
+    """The picture with its edit laid over it, (H, W, 3)."""
+    edited = Layer("edit", outcome.patches[0], *outcome.box[:2])
+    whole = flatten(replace(document, layers=[*document.layers, edited]))
+    return np.ascontiguousarray(whole[..., :3])
+
+
+def _timed(steps: Generator[Advance, None, Outcome]) -> tuple[dict[str, float], Outcome]:
+    """Run a job; seconds of each phase. A step's time belongs to the phase it reports."""
+    spent, last = {"inversion": 0.0, "edit": 0.0}, time.perf_counter()
+    with closing(stepped(steps)) as walk:
+        while True:
+            try:
+                phase = next(walk).phase
+            except StopIteration as end:
+                spent["edit"] += time.perf_counter() - last
+                return spent, end.value
+            now = time.perf_counter()
+            if phase != "loading":
+                spent["inversion" if phase == "inversion" else "edit"] += now - last
+            last = now
+
+
+def _round_trip(job: Job, workshop: Workshop) -> Made:
+    """The picture through the autoencoder and back, its own detail left out: the bound of every method."""
+    import torch
+
+    model = loaded(job.recipe, workshop)
+    assert job.image is not None
+    region = region_of(job, model)
+    height, width = job.image.shape[:2]
+    began = time.perf_counter()
+    with torch.no_grad():
+        back = to_picture(model.decode(model.encode(to_tensor(cut(job.image, job.profile, region), model))))
+    whole = resize(Profile(job.profile).from_srgb(np.clip(back, 0, 1)) * 255, (width, height))
+    seconds = {"inversion": 0.0, "edit": time.perf_counter() - began}
+    picture = np.rint(np.clip(whole, 0, 255)).astype(np.uint8)
+    return Made(png(picture), {"inversion": Cost(), "edit": Cost()}, seconds)
+
+
+def loaded(recipe: Recipe, workshop: Workshop) -> Model:
+    """The model of a recipe, in memory. Raises `ModelError`."""
+    walk = Walk(workshop.load(recipe.model, Additions.of(recipe)))
+    for _ in walk:
+        pass
+    return walk.result
+
+
+def in_place(tasks: Mapping[str, Task], workshop: Workshop) -> Iterator[tuple[str, Made | SfumatoError]]:
+    """Do tasks one after another in this process, in their order; one that fails does not stop the others."""
+    for key, task in tasks.items():
+        try:
+            yield key, work(task, workshop)
+        except SfumatoError as error:
+            yield key, error
