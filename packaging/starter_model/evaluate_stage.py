@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from sfumato.errors import InputError
+from sfumato.models.judge import Judge, save_judge
 from starter_model.artwork import Sprites
 from starter_model.card import card
 from starter_model.config import Settings
@@ -16,7 +17,7 @@ from starter_model.diffusion import Painter
 from starter_model.diffusion_stage import diffusion_run, encoded_place, frozen_vae
 from starter_model.encoded import Encoded
 from starter_model.export import assemble, hashes
-from starter_model.judge import Judge, JudgeTask
+from starter_model.judge import JudgeTask
 from starter_model.measures import (
     Bench,
     measure_inversion,
@@ -98,6 +99,7 @@ def train_judge(
     train(run, seconds)
     found = run.check()
     run.use(run.weights.average)
+    save_judge(task.model, folder / "evaluate" / "judge")
     return task.model, {f"judge_{name}": value for name, value in found.items()}
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
+from sfumato.benchmark.judge import Reading
+from sfumato.models.judge import Judge, Words
 from starter_model.config import JudgeSettings
 from starter_model.recolour import COLOURS
 from starter_model.spoiled import Examples
@@ -29,50 +28,9 @@ def layout(scene: Scene) -> str | None:
     return scene.relation or f"{scene.size} {scene.place}"
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What a picture shows; None where it is none of the words (or, second, nothing)."""
-
-    objects: tuple[str | None, str | None]
-    colours: tuple[str | None, str | None]
-    background: str
-    layout: str
-
-
-class Block(nn.Module):
-    """A residual block that halves the picture."""
-
-    def __init__(self, before: int, after: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(before, after, 3, 2, 1)
-        self.second = nn.Conv2d(after, after, 3, 1, 1)
-        self.norms = nn.ModuleList([nn.GroupNorm(8, after), nn.GroupNorm(8, after)])
-        self.short = nn.Conv2d(before, after, 1, 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, before, H, W) to (n, after, H/2, W/2)."""
-        inner = functional.silu(self.norms[0](self.first(x)))
-        return functional.silu(self.short(x) + self.norms[1](self.second(inner)))
-
-
-class Judge(nn.Module):
-    """Six answers from one trunk: first and second object, their colours, the background, the layout."""
-
-    def __init__(self, settings: JudgeSettings, words: tuple[str, ...]) -> None:
-        super().__init__()
-        widths = (3, *settings.widths)
-        self.words = words
-        self.trunk = nn.Sequential(*(Block(a, b) for a, b in pairwise(widths)))
-        # Pooled to 2 × 2, so that left and right, above and below are told apart.
-        features = settings.widths[-1] * 4
-        things, colours = len(words) + 1, len(COLOURS) + 1
-        sizes = (things, things, colours, colours, len(BACKGROUNDS), len(LAYOUTS))
-        self.heads = nn.ModuleList([nn.Linear(features, size) for size in sizes])
-
-    def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
-        """Logits of the six answers for (n, 3, H, W) in [-1, 1]."""
-        features = functional.adaptive_avg_pool2d(self.trunk(pictures), 2).flatten(1)
-        return tuple(head(features) for head in self.heads)
+def build_judge(settings: JudgeSettings, words: tuple[str, ...]) -> Judge:
+    """An untrained judge of these words."""
+    return Judge(settings.widths, Words(words, COLOURS, BACKGROUNDS, LAYOUTS))
 
 
 def labels(scene: Scene, words: tuple[str, ...], *, spoiled: bool = False) -> tuple[int, ...]:
@@ -86,35 +44,6 @@ def labels(scene: Scene, words: tuple[str, ...], *, spoiled: bool = False) -> tu
         colours[place] = COLOURS.index(thing.colour) if thing.colour in COLOURS else len(COLOURS)
     stands = layout(scene)
     return (*objects, *colours, background, SKIP if stands is None else LAYOUTS.index(stands))
-
-
-@torch.no_grad()
-def read(judge: Judge, pixels: NDArray[np.uint8]) -> list[Reading]:
-    """What the judge sees in pictures (n, H, W, 3)."""
-    device = next(judge.parameters()).device
-    rows = []
-    for part in np.array_split(pixels, max(1, len(pixels) // 32)):
-        answers = judge(to_tensor(part).to(device))
-        rows.extend(zip(*(logits.argmax(1).tolist() for logits in answers), strict=True))
-    words, colours = (*judge.words, None), (*COLOURS, None)
-    return [
-        Reading((words[a], words[b]), (colours[c], colours[d]), BACKGROUNDS[e], LAYOUTS[f])
-        for a, b, c, d, e, f in rows
-    ]
-
-
-def agrees(expected: list[dict[str, Any]], reading: Reading) -> bool:
-    """Whether a reading holds everything that `starter_model.cases` says a good result must."""
-    return all(_holds(each, reading) for each in expected)
-
-
-def _holds(wanted: dict[str, Any], reading: Reading) -> bool:
-    what, value = wanted["what"], wanted["value"]
-    if what == "absent":
-        return value not in reading.objects
-    if what in ("background", "layout"):
-        return getattr(reading, what) == value
-    return {"object": reading.objects, "colour": reading.colours}[what][wanted["thing"]] == value
 
 
 @dataclass(frozen=True)
@@ -151,7 +80,7 @@ class JudgeTask:
         self.settings, self.examples = settings, examples
         self.share = max(1, settings.batch // share)
         self.views, self.rate, self.keep = settings.views, settings.learning_rate, settings.average
-        self.model = Judge(settings, examples.words)
+        self.model = build_judge(settings, examples.words)
 
     def loss(self, rng: np.random.Generator, worker: int, progress: float) -> tuple[Tensor, int]:
         """The six cross-entropies, summed."""
@@ -173,12 +102,12 @@ class JudgeTask:
         """Right answers on held-out renders and round trips, and how many spoiled pictures are refused."""
         found: dict[str, float] = {}
         for name, (pixels, scenes) in self.examples.held_out.items():
-            result = score(read(self.model, pixels), scenes)
+            result = score(self.model.read(pixels), scenes)
             found |= {
                 f"{name}_objects": result.objects,
                 f"{name}_colours": result.colours,
                 f"{name}_background": result.background,
                 f"{name}_layout": result.layout,
             }
-        refused = [reading.objects[0] is None for reading in read(self.model, self.examples.spoiled)]
+        refused = [reading.objects[0] is None for reading in self.model.read(self.examples.spoiled)]
         return {**found, "refused": round(float(np.mean(refused)), 4)}

@@ -11,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from sfumato.models.judge import Judge
 from starter_model.artwork import Sprites
 from starter_model.captions import prompt
 from starter_model.config import EvaluationSettings
-from starter_model.judge import Judge, read, score
+from starter_model.judge import score
 from starter_model.render import render
 from starter_model.sampling import Parts, denoise, invert, paint_prompts, to_latents, to_pictures
 from starter_model.spoiled import held_out_scenes
@@ -73,7 +74,7 @@ def measure_prompts(bench: Bench) -> tuple[dict[str, float], Pixels, list[str]]:
         scenes = bench.scenes(count, pairs, 42)
         prompts = [prompt(scene) for scene in scenes]
         made = bench.paint(prompts, range(count))
-        result = score(read(bench.judge, made), scenes)
+        result = score(bench.judge.read(made), scenes)
         sharp = edge_energy(made) / edge_energy(round_trip(bench.parts.vae, bench.renders(scenes)))
         found |= {
             f"{name}_objects": result.objects,
@@ -93,7 +94,7 @@ def measure_sizes(bench: Bench, sides: tuple[int, ...] = (192, 256)) -> dict[str
     for side in sides:
         made = bench.paint(prompts, range(len(prompts)), side)
         small = [Image.fromarray(picture).resize((128, 128), Image.Resampling.BOX) for picture in made]
-        readings = read(bench.judge, np.stack([np.asarray(picture) for picture in small]))
+        readings = bench.judge.read(np.stack([np.asarray(picture) for picture in small]))
         found[f"objects_at_{side}"] = score(readings, scenes).objects
     return found
 

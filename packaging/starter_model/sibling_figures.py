@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sfumato.benchmark.judge import Expected, agrees
 from sfumato.method import Job, Recipe
 from sfumato.perform import perform
 from sfumato.workshop import Workshop
@@ -15,7 +16,7 @@ from starter_model.cases import changed_mask, expected
 from starter_model.changes import KINDS, draw_change
 from starter_model.config import Settings
 from starter_model.control import Edges, edges
-from starter_model.judge import agrees, read, score
+from starter_model.judge import score
 from starter_model.measures import Bench
 from starter_model.orders import TASKS, Order, draw_order, pictures, sentence
 from starter_model.swaps import finish, masked_decibels, performed
@@ -57,8 +58,8 @@ def measure_instructed(
         told = [recipe.model_copy(update={"instruction": sentence(order)}) for order in orders]
         made = np.stack([performed(*each, workshop) for each in zip(shown, told, strict=True)])
         good = [
-            agrees(expected(order.change), reading)
-            for order, reading in zip(orders, read(bench.judge, made), strict=True)
+            agrees([Expected(**each) for each in expected(order.change)], reading)
+            for order, reading in zip(orders, bench.judge.read(made), strict=True)
         ]
         masks = [~changed_mask(a, b) for a, b in zip(shown, truths, strict=True)]
         rest = [masked_decibels(a, b, m) for a, b, m in zip(made, truths, masks, strict=True) if m.any()]
@@ -140,7 +141,7 @@ def measure_controlled(
         found[f"{name}_edges"] = float(
             np.mean([agreement(edges(a), b) for a, b in zip(some, lines, strict=True)])
         )
-        found[f"{name}_objects"] = score(read(bench.judge, np.stack(some)), scenes).objects
+        found[f"{name}_objects"] = score(bench.judge.read(np.stack(some)), scenes).objects
     drawings = (
         np.stack([np.repeat(drawn[..., None], 3, axis=2) for drawn in lines[:10]]).astype(np.uint8) * 255
     )
@@ -168,7 +169,7 @@ def measure_turbo(
     for name, recipe in (("starter", many), ("turbo", few)):
         said = ({"target": prompt(scene), "seed": seed} for seed, scene in enumerate(scenes))
         made = np.stack([painted(recipe.model_copy(update=each), workshop) for each in said])
-        result = score(read(bench.judge, made), scenes)
+        result = score(bench.judge.read(made), scenes)
         found |= {f"{name}_objects": result.objects, f"{name}_colours": result.colours}
         found[f"{name}_background"] = result.background
         strips.append(made[:10])

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sfumato.benchmark.judge import Reading
 from sfumato.compose import chosen, go_offline
 from sfumato.events import Outcome
 from sfumato.method import Job, Recipe
@@ -17,7 +18,6 @@ from sfumato.perform import perform
 from sfumato.workshop import Workshop, open_workshop
 from starter_model.captions import prompt
 from starter_model.changes import ONE_ATTRIBUTE, Change, propose
-from starter_model.judge import Reading, read
 from starter_model.measures import Bench
 from starter_model.render import render
 from starter_model.vae import round_trip
@@ -104,7 +104,7 @@ def measure_swaps(bench: Bench, model: Path, cache: Path) -> tuple[dict[str, flo
     made = np.stack([perform_swap(swap, bench, workshop, model) for swap in swaps])
     true = np.stack([render(swap.after, bench.sprites).pixels for swap in swaps])
     own = round_trip(bench.parts.vae, true)
-    good = [right(swap, reading) for swap, reading in zip(swaps, read(bench.judge, made), strict=True)]
+    good = [right(swap, reading) for swap, reading in zip(swaps, bench.judge.read(made), strict=True)]
     masks = [kept(swap, bench) for swap in swaps]
     rest = [masked_decibels(a, b, m) for a, b, m in zip(made, true, masks, strict=True)]
     vae = [masked_decibels(a, b, m) for a, b, m in zip(own, true, masks, strict=True)]

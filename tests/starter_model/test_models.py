@@ -7,7 +7,7 @@ import pytest
 import torch
 from starter_model.config import Settings, read_settings
 from starter_model.diffusion import loss_weight, schedule
-from starter_model.judge import Judge, read
+from starter_model.judge import build_judge
 from starter_model.vae import SCALE, build, decode, encode, reconstruction_loss, to_pixels, to_tensor, whiten
 from starter_model.vocabulary import words, write_tokenizer
 from starter_model.world import BACKGROUNDS
@@ -55,8 +55,8 @@ def test_both_predictions_weigh_the_same_error_alike() -> None:
 
 
 def test_the_judge_answers_in_words(tiny: Settings) -> None:
-    judge = Judge(tiny.judge, ("cat", "dog"))
-    (reading,) = read(judge, np.zeros((1, 64, 64, 3), np.uint8))
+    judge = build_judge(tiny.judge, ("cat", "dog"))
+    (reading,) = judge.read(np.zeros((1, 64, 64, 3), np.uint8))
     assert reading.background in BACKGROUNDS
     assert set(reading.objects) <= {"cat", "dog", None}
 

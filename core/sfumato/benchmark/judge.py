@@ -10,9 +10,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sfumato.errors import ModelError
-
-Attribute = Literal["object", "colour", "background", "absent"]
+Attribute = Literal["object", "colour", "background", "layout", "absent"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,8 @@ class Reading:
     objects: tuple[str | None, str | None]
     colours: tuple[str | None, str | None]
     background: str
+    layout: str | None = None
+    """Size and place of one thing ("small left"), or how two stand to each other ("beside")."""
 
 
 class Reader(Protocol):
@@ -55,12 +55,14 @@ def agrees(expected: Iterable[Expected], reading: Reading) -> bool:
 def _seen(expected: Expected, reading: Reading) -> bool:
     if expected.what == "absent":
         return expected.value not in reading.objects
-    if expected.what == "background":
-        return reading.background == expected.value
+    if expected.what in ("background", "layout"):
+        return getattr(reading, expected.what) == expected.value
     seen = reading.objects if expected.what == "object" else reading.colours
     return seen[expected.thing] == expected.value
 
 
 def load_reader(folder: Path) -> Reader:
     """Load the reader in a folder. Raises `ModelError`."""
-    raise ModelError(f"{folder} holds no reader of attributes that this version knows.")
+    from sfumato.models.judge import load_judge
+
+    return load_judge(folder)
