@@ -8,11 +8,14 @@ from starter_model.concepts import concepts
 from starter_model.world import PLAIN, Scene, Thing
 
 SIZE_WORDS = {"small": ("small", "little", "tiny"), "big": ("big", "large")}
+PLURALS = ("grapes",)
 JUNK = ("very", "nice", "photo", "new", "old", "one", "bright", "cute", "my", "great")
 
 
 def article(word: str) -> str:
-    """The word with its article."""
+    """The word or phrase with its article; none where it ends in a plural."""
+    if word.split()[-1] in PLURALS:
+        return word
     return f"an {word}" if word[0] in "aeiou" and not word.startswith("uni") else f"a {word}"
 
 
