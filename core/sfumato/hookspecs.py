@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pluggy
 
 if TYPE_CHECKING:
+    from sfumato.benchmark.sets import CaseSet
     from sfumato.method import Editor, Inverter, Masker
     from sfumato.models.catalogue import Checkpoint
     from sfumato.params import Value
@@ -48,6 +49,12 @@ def register_controls() -> Sequence[Preprocessor[Any]]:
 @hookspec
 def register_models() -> Sequence[Checkpoint]:
     """Checkpoints beyond those the user has pointed at; a ControlNet's folder is known by its config.json."""
+    ...
+
+
+@hookspec
+def register_cases() -> Sequence[CaseSet]:
+    """Sets of editing cases that `sfumato bench edits` can be run on."""
     ...
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 import pluggy
 
 from sfumato import hookspecs
+from sfumato.benchmark.sets import CaseSet
 from sfumato.errors import MethodError
 from sfumato.events import Broken, ModelInfo, NetworkInfo, Ready
 from sfumato.method import Ability, Editor, Inverter, Masker, Method, MethodInfo, Need
@@ -49,6 +50,7 @@ class Registry:
     controls: dict[str, PreprocessorInfo] = field(default_factory=dict)
     networks: dict[str, tuple[Checkpoint, NetworkInfo]] = field(default_factory=dict)
     """ControlNets; they are checkpoints, but no model to edit with."""
+    cases: dict[str, CaseSet] = field(default_factory=dict)
 
     def describe(self) -> Ready:
         """Everything in plain data, for the window and the command line."""
@@ -98,6 +100,7 @@ class _Contribution:
     preprocessors: tuple[Preprocessor[Any], ...] = ()
     controls: tuple[PreprocessorInfo, ...] = ()
     networks: tuple[tuple[Checkpoint, NetworkInfo], ...] = ()
+    cases: tuple[CaseSet, ...] = ()
 
 
 def load_plugins(found: Iterable[EntryPoint] | None = None, *, extra: Sequence[Checkpoint] = ()) -> Registry:
@@ -142,7 +145,8 @@ def _load(point: EntryPoint) -> _Contribution:
     maskers = _brought(manager.hook.register_masks(), Masker)
     checkpoints = _brought(manager.hook.register_models(), Checkpoint)
     preprocessors = _brought(manager.hook.register_controls(), Preprocessor)
-    return _contribution((*inverters, *editors, *maskers), checkpoints, preprocessors, origin=origin)
+    found = _contribution((*inverters, *editors, *maskers), checkpoints, preprocessors, origin=origin)
+    return replace(found, cases=_brought(manager.hook.register_cases(), CaseSet))
 
 
 def _contribution(
@@ -234,9 +238,11 @@ def _merge(registry: Registry, new: _Contribution) -> None:
     names += [("model", checkpoint.name) for checkpoint in new.checkpoints]
     names += [("preprocessor", info.name) for info in new.controls]
     names += [("ControlNet", info.name) for _, info in new.networks]
+    names += [("set of cases", each.name) for each in new.cases]
     taken = [*registry.infos, *(("model", name) for name in registry.checkpoints)]
     taken += [("preprocessor", name) for name in registry.controls]
     taken += [("ControlNet", name) for name in registry.networks]
+    taken += [("set of cases", name) for name in registry.cases]
     for index, (kind, name) in enumerate(names):
         if (kind, name) in taken or (kind, name) in names[:index]:
             raise MethodError(f"The {kind} '{name}' is there already.")
@@ -248,6 +254,7 @@ def _merge(registry: Registry, new: _Contribution) -> None:
     registry.models.update({info.name: info for info in new.models})
     registry.preprocessors.update({each.name: each for each in new.preprocessors})
     registry.controls.update({info.name: info for info in new.controls})
+    registry.cases.update({each.name: each for each in new.cases})
     registry.networks.update({info.name: (checkpoint, info) for checkpoint, info in new.networks})
 
 

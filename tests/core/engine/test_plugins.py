@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import Field
 
+from sfumato.benchmark.sets import CaseSet
 from sfumato.errors import MethodError
 from sfumato.hookspecs import hookimpl
 from sfumato.method import Editor
@@ -38,6 +39,7 @@ def test_every_built_in_method_and_the_starter_model_load() -> None:
     assert registry.broken == ()
     assert {"naive", "ddim", "direct"} <= registry.inverters.keys()
     assert {"ddim_naive", "reprompt", "p2p", "blended", "generate"} <= registry.editors.keys()
+    assert (registry.cases["world"].folder / "mapping_file.json").is_file()
     ready = registry.describe()
     assert [model.name for model in ready.models] == ["starter"]
     assert ready.models[0].size == 128
@@ -48,6 +50,18 @@ def test_a_plugin_brings_its_method(plugin: Plugin) -> None:
     registry = load_plugins([plugin("good", register_editors=editors(editor()))])
     assert list(registry.editors) == ["mine"]
     assert registry.info("editor", "mine").title == "Mine"
+
+
+def test_a_plugin_brings_cases_to_be_measured_on(plugin: Plugin, tmp_path: Path) -> None:
+    @hookimpl
+    def register_cases() -> Sequence[CaseSet]:
+        return [CaseSet("mine", "Mine", tmp_path)]
+
+    registry = load_plugins([plugin("one", register_cases=register_cases)])
+    assert registry.cases["mine"].folder == tmp_path
+    twice = load_plugins([plugin(name, register_cases=register_cases) for name in ("one", "two")])
+    assert [broken.plugin for broken in twice.broken] == ["two"]
+    assert "set of cases 'mine' is there already" in twice.broken[0].error
 
 
 class Unbounded(Params):
