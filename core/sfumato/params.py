@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from sfumato.errors import InputError
 
 ControlKind = Literal["number", "integer", "flag", "choice", "text"]
+Suggestion = Literal["", "networks"]
 Value = bool | int | float | str
 
 
@@ -31,12 +32,16 @@ P = TypeVar("P", bound=Params)
 
 @dataclass(frozen=True)
 class Hint:
-    """How a parameter is shown: label, unit, step of its spin box, and whether it is folded away."""
+    """How a parameter is shown: label, unit, step of its spin box, and whether it is folded away.
+
+    A text may suggest what there is: "networks" the ControlNets that are known.
+    """
 
     label: str
     unit: str = ""
     step: float | None = None
     advanced: bool = False
+    suggests: Suggestion = ""
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,9 @@ class Control:
     maximum: float | None = None
     step: float | None = None
     choices: tuple[str, ...] = ()
+    """All there are; of a text, what is suggested."""
     advanced: bool = False
+    suggests: Suggestion = ""
 
 
 def controls(params: type[Params]) -> tuple[Control, ...]:
@@ -87,6 +94,7 @@ def _control(params: type[Params], name: str, field: FieldInfo) -> Control:
         step=step if kind in ("number", "integer") else None,
         choices=choices,
         advanced=hint.advanced,
+        suggests=hint.suggests if kind == "text" else "",
     )
 
 

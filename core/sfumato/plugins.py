@@ -55,13 +55,18 @@ class Registry:
     def describe(self) -> Ready:
         """Everything in plain data, for the window and the command line."""
         return Ready(
-            tuple(self.infos.values()),
+            tuple(replace(each, controls=self._suggesting(each.controls)) for each in self.infos.values()),
             tuple(self.models.values()),
             self.broken,
             tuple(self.checkpoints[name] for name in self.brought),
             tuple(self.controls.values()),
             tuple(info for _, info in self.networks.values()),
         )
+
+    def _suggesting(self, shown: Iterable[Control]) -> tuple[Control, ...]:
+        """The controls of a form, those of texts with what there is to suggest."""
+        names = tuple(self.networks)
+        return tuple(replace(each, choices=names) if each.suggests == "networks" else each for each in shown)
 
     def info(self, kind: Kind, name: str) -> MethodInfo:
         """Describe a method. Raises `PairingError` naming the ones there are."""

@@ -216,8 +216,39 @@ class TextField(Field):
         self.line.show_text(str(value))
 
 
+class SuggestionField(Field):
+    """A line of text that also opens a list of what there is."""
+
+    def __init__(self, control: Control) -> None:
+        super().__init__(control)
+        self.combo = QComboBox()
+        self.combo.setEditable(True)
+        self.combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.combo.setMinimumContentsLength(6)
+        self.combo.addItems(control.choices)
+        self.line = named(OneLine(), f"{control.name}_text", f"{control.label}, text", control.help)
+        self.combo.setLineEdit(self.line)
+        self._adopt(self.combo, "suggestions")
+        self.set_value(control.default)
+        self.setFocusProxy(self.combo)
+        self._guard = WheelGuard(self)
+        self._guard.guard(self.combo)
+        self.line.textEdited.connect(self.edited)
+        self.combo.activated.connect(lambda _: self.edited.emit())
+
+    def value(self) -> Value:
+        return self.line.text()
+
+    def set_value(self, value: Value) -> None:
+        with QSignalBlocker(self.combo):
+            self.combo.setCurrentIndex(self.combo.findText(str(value)))
+        self.line.show_text(str(value))
+
+
 def make_field(control: Control) -> Field:
     """Return the editor for a control, showing its default."""
+    if control.kind == "text" and control.choices:
+        return SuggestionField(control)
     kinds: dict[str, type[Field]] = {
         "number": NumberField,
         "integer": NumberField,

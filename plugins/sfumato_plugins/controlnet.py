@@ -21,7 +21,7 @@ from sfumato.params import Hint, Params
 
 
 class ControlNetParams(Params):
-    network: Annotated[str, Field(), Hint("ControlNet")] = ""
+    network: Annotated[str, Field(), Hint("ControlNet", suggests="networks")] = ""
     """The ControlNet to follow: a name from the list of models, or a diffusers folder."""
     scale: Annotated[float, Field(ge=0, le=2), Hint("Control")] = 1.0
     """How strictly the control image is followed; 0 ignores it. For photos 0.5 to 0.8 looks less traced."""
@@ -33,7 +33,9 @@ class ControlNetParams(Params):
     """From this share of the steps on the words alone decide, which frees the fine detail."""
     guess: Annotated[bool, Field(), Hint("Guess mode", advanced=True)] = False
     """Let the control image lead with few words: only the rows with the prompt see it. Guidance 3 to 5."""
-    second_network: Annotated[str, Field(), Hint("Second ControlNet", advanced=True)] = ""
+    second_network: Annotated[str, Field(), Hint("Second ControlNet", advanced=True, suggests="networks")] = (
+        ""
+    )
     """One more ControlNet; it looks at the control image named "second" if there is one, else at the same."""
     second_scale: Annotated[float, Field(ge=0, le=2), Hint("Second control", advanced=True)] = 1.0
     """How strictly the second one is followed."""

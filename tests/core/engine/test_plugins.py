@@ -12,10 +12,11 @@ from pydantic import Field
 
 from sfumato.benchmark.sets import CaseSet
 from sfumato.errors import MethodError
+from sfumato.events import NetworkInfo
 from sfumato.hookspecs import hookimpl
 from sfumato.method import Editor
-from sfumato.models.catalogue import Checkpoint
-from sfumato.params import Params
+from sfumato.models.catalogue import Checkpoint, from_folder
+from sfumato.params import Hint, Params
 from sfumato.plugins import describe_method, load_plugins
 
 Plugin = Callable[..., EntryPoint]
@@ -62,6 +63,18 @@ def test_a_plugin_brings_cases_to_be_measured_on(plugin: Plugin, tmp_path: Path)
     twice = load_plugins([plugin(name, register_cases=register_cases) for name in ("one", "two")])
     assert [broken.plugin for broken in twice.broken] == ["two"]
     assert "set of cases 'mine' is there already" in twice.broken[0].error
+
+
+class Followed(Params):
+    network: Annotated[str, Field(), Hint("ControlNet", suggests="networks")] = ""
+    """Which one."""
+
+
+def test_a_text_suggests_the_controlnets_there_are(plugin: Plugin, tmp_path: Path) -> None:
+    registry = load_plugins([plugin("good", register_editors=editors(editor(params=Followed)))])
+    registry.networks["edges"] = from_folder(tmp_path), NetworkInfo("edges", "Edges", "")
+    (info,) = registry.describe().methods
+    assert [control.choices for control in info.controls] == [("edges",)]
 
 
 class Unbounded(Params):

@@ -29,8 +29,16 @@ CONTROLS = (
     Control("exact", "flag", "Exact", "Whether to be exact.", False),
     Control("mode", "choice", "Mode", "Which way.", "auto", choices=("auto", "as_published")),
     Control("names", "text", "Names", "Which words.", "", advanced=True),
+    Control("net", "text", "Net", "Which one.", "", choices=("edges", "areas"), suggests="networks"),
 )
-OTHERS = {"share": 1 / 3, "size": 7, "exact": True, "mode": "as_published", "names": "dog, cat"}
+OTHERS = {
+    "net": "a/folder",
+    "share": 1 / 3,
+    "size": 7,
+    "exact": True,
+    "mode": "as_published",
+    "names": "dog, cat",
+}
 
 
 @pytest.fixture
@@ -85,6 +93,19 @@ def test_a_person_changes_a_value(form, said, kind, name, act, value):
     act(form.findChild(kind, name))
     assert form.values()[name.split("_")[0]] == value
     assert len(said) == 1
+
+
+def test_a_suggestion_is_taken_or_something_else_is_typed(form, said, qtbot):
+    field = form.field("net")
+    field.combo.setCurrentIndex(1)
+    field.combo.activated.emit(1)
+    assert said[-1]["net"] == "areas"
+    field.line.selectAll()
+    qtbot.keyClicks(field.line, "mine")
+    assert said[-1]["net"] == "mine"
+    assert field.combo.count() == 2
+    form.set_values({})
+    assert field.value() == ""
 
 
 def test_typing_a_text(form, said, qtbot):
