@@ -41,11 +41,12 @@ def bracketed(before: str, after: str) -> str:
     return " ".join(said)
 
 
-def blended_words(change: Change) -> str:
-    """The words whose places change, "source target"; empty where they are more than a thing's."""
+def blended_words(change: Change) -> dict[str, str]:
+    """The words whose places change, "source target"; left unsaid where more changes than a thing's place."""
+    if change.kind not in ("object", "colour", "size", "place"):
+        return {}
     old, new = (scene.things[change.which].word for scene in (change.before, change.after))
-    whole = change.kind in ("background", "surroundings", "two changes", "relation", "add", "remove")
-    return "" if whole else f"{old} {new}"
+    return {"blended_word": f"{old} {new}"}
 
 
 def expected(change: Change) -> list[dict[str, Any]]:
@@ -94,7 +95,7 @@ def entry(change: Change, place: str, mask: NDArray[np.bool_]) -> dict[str, Any]
         "editing_prompt": bracketed(before, after),
         "editing_instruction": instruction(change),
         "editing_type_id": str(KINDS.index(change.kind)),
-        "blended_word": blended_words(change),
+        **blended_words(change),
         "mask": runs(mask),
         "truth_path": place,
         "expected": expected(change),
