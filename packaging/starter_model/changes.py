@@ -173,7 +173,9 @@ def _colour(change: Change) -> list[str]:
 
 
 def _add(change: Change) -> list[str]:
-    name = name_thing(change.after.things[change.which])
+    name, scene = name_thing(change.after.things[change.which]), change.after
+    if change.which == 0 and scene.relation != "beside":
+        return [f"{verb} {name} {scene.relation} the {scene.things[1].word}" for verb in ("add", "put")]
     return [f"add {name}", f"put {name} in the picture"]
 
 

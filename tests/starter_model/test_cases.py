@@ -58,7 +58,7 @@ def test_instructions_are_made_of_known_words_and_name_what_is_new(seed: int, ki
     assert set(said) <= set(vocabulary())
     new = {word for word in prompt(change.after).split() if word not in prompt(change.before).split()}
     if kind not in ("remove", "size", "place"):
-        assert new - {"a", "an", "and", "on", "in", "at", "the"} <= set(said)
+        assert new - {"a", "an", "and", "on", "in", "at", "the", "behind"} <= set(said)
 
 
 def test_the_mask_holds_every_pixel_that_truly_changes(folder: Path) -> None:
