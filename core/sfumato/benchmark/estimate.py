@@ -12,7 +12,9 @@ from sfumato.benchmark.results import Result
 class Estimate:
     """Edits done and to come, each pairing at its own mean; several workers make the clock run slower."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, free: Iterable[str] = (), clock: Callable[[], float] = time.monotonic) -> None:
+        """`free` pairings take no time worth speaking of."""
+        self._free = frozenset(free)
         self._clock = clock
         self._began = clock()
         self._ahead: Counter[str] = Counter()
@@ -33,7 +35,7 @@ class Estimate:
         """One is done; `fresh` if it was computed in this run."""
         self.done += 1
         self._ahead[name] -= 1
-        if result.failure:
+        if result.failure or name in self._free:
             return
         seconds = sum(result.seconds.values())
         self._told.setdefault(name, []).append(seconds)
@@ -47,5 +49,6 @@ class Estimate:
             return None
         means = {name: sum(each) / len(each) for name, each in self._told.items()}
         usual = sum(means.values()) / len(means)
-        left = sum(count * means.get(name, usual) for name, count in self._ahead.items())
+        ahead = {name: count for name, count in self._ahead.items() if name not in self._free}
+        left = sum(count * means.get(name, usual) for name, count in ahead.items())
         return left * (self._clock() - self._began) / self._worked

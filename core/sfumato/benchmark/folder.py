@@ -53,7 +53,7 @@ def _json_object(path: Path) -> dict[str, Any]:
         data = file.read()
     try:
         found = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(
             f"{path} is damaged: it cannot be read as JSON ({error}).", advice="Get a fresh copy."
         ) from error

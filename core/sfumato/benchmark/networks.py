@@ -167,7 +167,7 @@ def load_structure(folder: Path, device: str, cache_dir: Path) -> Structure:
     from transformers import AutoModel
 
     with _explained(folder):
-        model = AutoModel.from_pretrained(str(folder), **_options())
+        model = _read(AutoModel, folder)
     model = _ready(getattr(model, "vision_model", model), device)
     _last_keys(model)
     return Structure(_name(folder, cache_dir), model)
@@ -178,16 +178,24 @@ def load_clip(folder: Path, device: str, cache_dir: Path) -> Clip:
     from transformers import AutoTokenizer, CLIPImageProcessorPil, CLIPModel
 
     with _explained(folder):
-        model = CLIPModel.from_pretrained(str(folder), **_options())
+        model = _read(CLIPModel, folder)
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
         images = CLIPImageProcessorPil.from_pretrained(str(folder), local_files_only=True)
     return Clip(_name(folder, cache_dir), _ready(model, device), tokenizer, images)
 
 
-def _options() -> dict[str, Any]:
+def _read(kind: Any, folder: Path) -> Any:
+    """A network with all its weights. Raises `ValueError` if some are wanting: they would be random.
+
+    The pooler is not looked at, and DINO comes without one.
+    """
     import torch
 
-    return {"local_files_only": True, "use_safetensors": True, "dtype": torch.float32}
+    options = {"local_files_only": True, "use_safetensors": True, "dtype": torch.float32}
+    model, told = kind.from_pretrained(str(folder), output_loading_info=True, **options)
+    if missing := sorted(key for key in told["missing_keys"] if not key.startswith("pooler.")):
+        raise ValueError(f"{len(missing)} weights are missing, the first is {missing[0]}")
+    return model
 
 
 def _ready(model: Any, device: str) -> Any:

@@ -77,7 +77,9 @@ def planned(
             rows.append(Row(pairing, refusal=why))
             continue
         count = len(cases) - len(usable)
-        rows.append(Row(pairing, chosen, few, lacking=f"{count} cases: {first}" if count else ""))
+        rows.append(
+            Row(pairing, chosen, few, lacking=f"{count} case{'s'[: count > 1]}: {first}" if count else "")
+        )
     return rows
 
 

@@ -38,7 +38,7 @@ def _header(session: Session, folder: CaseFolder, base: Recipe) -> Header:
     here = machine(loaded(base, session.workshop))
     return Header(
         model=session.workshop.describe(base.model).title,
-        settings=f"{base.steps} steps, guidance {base.guidance:g}, seed {base.seed}, unless {RECIPES} differs",
+        settings=f"{base.steps} steps, guidance {base.guidance:g}, seed {base.seed}; {RECIPES} has the rest",
         machine=(
             f"{here['device']}, {here['precision']}, threads: {here['threads']}, "
             f"torch {here['libraries']['torch']}"

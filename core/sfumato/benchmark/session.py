@@ -46,7 +46,7 @@ class Session:
         """How many edits were computed in this run."""
         self.keys = Keys(workshop)
         self._told: set[tuple[str, str]] = set()
-        self._estimate = Estimate()
+        self._estimate = Estimate(FREE)
         self._pictures: dict[str, Pictures] = {}
 
     def run(self, make: Make = in_place) -> Iterator[Step]:
@@ -55,7 +55,8 @@ class Session:
         Stopping at any point loses no more than the edits in the making. Raises `StorageError` if results
         cannot be kept, `ModelError` if the model cannot be loaded.
         """
-        yield from self._wave([replace(row, cases=row.cases[:1]) for row in self.rows if row.few], make)
+        first = [replace(row, cases=row.cases[:1]) for row in self.rows if row.few]
+        yield from self._wave(first, make)
         self.rows = [self._shortened(row) for row in self.rows]
         yield from self._wave(self.rows, make)
 
@@ -74,8 +75,8 @@ class Session:
 
     def _wave(self, rows: Sequence[Row], make: Make) -> Iterator[Step]:
         """Case by case, so that a case's pairings find its inversions while they are kept."""
+        self._estimate.expect(row.name for row, _ in self._todo(self.rows).values())
         todo = self._todo(rows)
-        self._estimate.expect(row.name for row, _ in todo.values())
         tasks: dict[str, Task] = {}
         for key, (row, case) in todo.items():
             ready = self._ready(key, row, case)
@@ -83,7 +84,7 @@ class Session:
                 tasks[key] = task_of(row, case, self.workshop)
             else:
                 yield self._step(row, case, ready, fresh=False)
-        for key, came in make(tasks, self.workshop):
+        for key, came in make(tasks, self.workshop) if tasks else ():
             row, case = todo[key]
             yield self._step(row, case, self._kept(key, row, case, came), fresh=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isnan, nan
+from math import inf, isnan, nan
 
 from sfumato.benchmark.cases import Case
 from sfumato.benchmark.pairings import Pairing
@@ -38,50 +38,47 @@ class Line:
 
 def lines(rows: Iterable[tuple[Row, Scored]]) -> list[Line]:
     """The table of rows with their results."""
-    found = [
-        (row, [(case, result) for case, result in scored if not result.failure], scored)
-        for row, scored in rows
-    ]
-    inversions = _inversions([(row.pairing, made) for row, made, _ in found if row.is_edit])
-    table = []
-    for row, made, scored in found:
-        spent = inversions.get(_inverts(row.pairing), {}) if row.is_edit else {}
-        kinds = sorted({case.kind for case, _ in made})
-        table.append(
-            Line(
-                row.name,
-                len(made),
-                _means([result for _, result in made], spent),
-                {kind: _means([r for case, r in made if case.kind == kind], spent) for kind in kinds},
-                len(scored) - len(made),
-                row.refusal,
-                row.lacking,
-            )
-        )
-    return table
+    found = [(row, list(scored)) for row, scored in rows]
+    inversions = _inversions(found)
+    return [_line(row, scored, inversions) for row, scored in found]
+
+
+def _line(row: Row, scored: Scored, inversions: Mapping[tuple[str, str], Result]) -> Line:
+    figures: dict[str, list[Mapping[str, float]]] = {}
+    for case, result in scored:
+        if not result.failure:
+            spent = costs_of(result, inversions.get((_inverts(row.pairing), case.id)))
+            figures.setdefault(case.kind, []).append({**result.scores, **spent})
+    whole = [each for kind in figures.values() for each in kind]
+    return Line(
+        row.name,
+        len(whole),
+        _means(whole),
+        {kind: _means(each) for kind, each in sorted(figures.items())},
+        len(scored) - len(whole),
+        row.refusal,
+        row.lacking,
+    )
+
+
+def _means(figures: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: mean(each.get(name, nan) for each in figures) for name in (*COLUMNS, *COSTS)}
 
 
 def mean(values: Iterable[float]) -> float:
     """The mean of what is not NaN; NaN if nothing is left. Infinite PSNR counts as `EQUAL` dB."""
-    there = [min(value, EQUAL) if value == float("inf") else value for value in values if not isnan(value)]
+    there = [EQUAL if value == inf else value for value in values if not isnan(value)]
     return sum(there) / len(there) if there else nan
 
 
-def _means(results: Sequence[Result], spent: Mapping[str, float]) -> dict[str, float]:
-    found = {column: mean(result.scores.get(column, nan) for result in results) for column in COLUMNS}
-    own = [costs_of(result) for result in results]
-    found |= {column: mean(each[column] for each in own) for column in COSTS}
-    # An inversion that another pairing made cost nothing here; what it costs was seen elsewhere.
-    return {column: spent.get(column, nan) if isnan(value) else value for column, value in found.items()}
-
-
-def costs_of(result: Result) -> dict[str, float]:
-    """The `COSTS` of one edit; NaN for an inversion it found."""
+def costs_of(result: Result, inversion: Result | None = None) -> dict[str, float]:
+    """The `COSTS` of one edit. `inversion` = who made the inversion, if it found one; NaN if nobody knows."""
     found: dict[str, float] = dict.fromkeys(COSTS, nan)
-    for phase in ("edit",) if result.reused else ("inversion", "edit"):
-        if phase in result.costs:
-            found[f"{phase}_rows"] = float(result.costs[phase].rows)
-            found[f"{phase}_seconds"] = result.seconds.get(phase, nan)
+    for phase in ("inversion", "edit"):
+        who = inversion if result.reused and phase == "inversion" else result
+        if who is not None and phase in who.costs:
+            found[f"{phase}_rows"] = float(who.costs[phase].rows)
+            found[f"{phase}_seconds"] = who.seconds.get(phase, nan)
     return found
 
 
@@ -91,13 +88,11 @@ def _inverts(pairing: Pairing) -> str:
     )
 
 
-def _inversions(rows: Iterable[tuple[Pairing, Scored]]) -> dict[str, dict[str, float]]:
-    """What each way to invert cost where it was run, by what makes it."""
-    seen: dict[str, list[Result]] = {}
-    for pairing, scored in rows:
-        seen.setdefault(_inverts(pairing), []).extend(result for _, result in scored if not result.reused)
-    columns = [column for column in COSTS if column.startswith("inversion")]
+def _inversions(rows: Iterable[tuple[Row, Scored]]) -> dict[tuple[str, str], Result]:
+    """For a way to invert and a case, the edit that had it made."""
     return {
-        name: {column: mean(costs_of(result)[column] for result in results) for column in columns}
-        for name, results in seen.items()
+        (_inverts(row.pairing), case.id): result
+        for row, scored in rows
+        for case, result in scored
+        if row.is_edit and not result.failure and not result.reused
     }

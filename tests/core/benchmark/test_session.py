@@ -1,0 +1,408 @@
+"""Runs: each edit is made once and kept, whatever happens, and every figure is of what was kept."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sfumato.benchmark import session as session_module
+from sfumato.benchmark.cases import load_pictures
+from sfumato.benchmark.estimate import Estimate
+from sfumato.benchmark.folder import read_cases
+from sfumato.benchmark.judge import Reading
+from sfumato.benchmark.pairings import named
+from sfumato.benchmark.plan import Choice, Row, baselines, planned
+from sfumato.benchmark.results import Result, Results
+from sfumato.benchmark.runner import in_place
+from sfumato.benchmark.scoring import COLUMNS, Scorer
+from sfumato.benchmark.session import Session, Step
+from sfumato.benchmark.table import EQUAL, Line, lines
+from sfumato.diffusion.inversion import Inversion
+from sfumato.errors import InputError, MethodError
+from sfumato.events import Cost
+from sfumato.method import Edit, Editor, EditRequest, Need, Progress, Recipe
+from sfumato.params import Params
+
+BASE = Recipe(steps=2)
+Make = Callable[..., Any]
+
+
+class Fake(Editor[Params]):
+    """Returns the picture as it is; fails for a prompt on request."""
+
+    name = "fake"
+    title = "Fake"
+    summary = "A test."
+    needs = frozenset({Need.IMAGE})
+    inversion = "none"
+    fails = False
+    version = 1
+
+    def edit(
+        self, request: EditRequest[Params], inversion: Inversion | None, model: Any
+    ) -> Generator[Progress, None, Edit]:
+        yield Progress(1, 1, "Faking")
+        if self.fails:
+            raise MethodError("The fake fell over.")
+        assert request.x0 is not None
+        return Edit(latents=request.x0)
+
+
+@dataclass
+class Reader:
+    """Sees a dog in every picture, and counts them."""
+
+    name: str = "fake reader"
+    seen: int = 0
+
+    def read(self, pixels: np.ndarray) -> list[Reading]:
+        self.seen += len(pixels)
+        return [Reading(("dog", None), (None, None), "green")] * len(pixels)
+
+
+@dataclass
+class Bench:
+    """One folder of cases and one of results, and as many sessions as one likes."""
+
+    folder: Path
+    out: Path
+    make_workshop: Make
+    names: tuple[str, ...] = ("fake",)
+    choice: Choice = field(default_factory=Choice)
+    editors: tuple[Any, ...] = field(default_factory=lambda: (Fake(),))
+
+    def session(self, scorer: Scorer | None = None, base: Recipe = BASE) -> Session:
+        workshop = self.make_workshop(*self.editors)
+        pairings = [named(name, base, workshop.registry) for name in self.names]
+        rows = planned(pairings, read_cases(self.folder).cases, self.choice, workshop)
+        every = [*baselines(rows, base), *rows]
+        return Session(every, scorer or Scorer(), Results(self.out), workshop)
+
+
+@pytest.fixture
+def bench(folder: Path, tmp_path: Path, make_workshop: Make) -> Bench:
+    return Bench(folder, tmp_path / "out", make_workshop)
+
+
+def table(session: Session) -> dict[str, Line]:
+    return {line.name: line for line in lines([(row, session.of(row)) for row in session.rows])}
+
+
+def failures(steps: list[Step]) -> list[str]:
+    return [step.result.failure for step in steps if step.result.failure]
+
+
+def test_a_run_makes_every_edit_and_its_figures(bench: Bench) -> None:
+    bench.names = ("direct+p2p", "direct+reprompt", "blended")
+    session = bench.session()
+    steps = list(session.run())
+    assert not failures(steps)
+    # The picture, the VAE's, the truth, one headline pairing and two others, on four cases each.
+    assert (len(steps), session.made) == (6 * 4, 4 * 4)
+    assert [step.done for step in steps] == list(range(1, 25))
+    assert {step.total for step in steps[-20:]} == {24}
+    found = table(session)
+    assert {name: line.cases for name, line in found.items()} == dict.fromkeys(found, 4)
+    assert found["identity"].means["gain"] == 0
+    assert found["identity"].means["psnr_unedit_part"] == EQUAL
+    assert found["truth"].means["gain"] == 1
+    assert found["truth"].means["psnr_truth_inside"] == EQUAL
+    assert 0 < found["vae"].means["psnr_unedit_part"] < EQUAL
+    assert found["blended"].means["psnr_unedit_part"] == EQUAL, "it got the mask, and all else is exact"
+    assert found["direct+p2p"].means["psnr_unedit_part"] < EQUAL
+    assert set(found["direct+p2p"].kinds) == {"1", "2"}
+    assert all(isnan(found["vae"].means[name]) for name in COLUMNS if "clip" in name or "struct" in name)
+
+
+def test_what_is_kept_is_what_was_scored(bench: Bench) -> None:
+    session = bench.session()
+    list(session.run())
+    scorer = Scorer()
+    for row in session.rows:
+        for case, result in session.of(row):
+            kept = np.asarray(Image.open(bench.out / result.picture).convert("RGB"))
+            again = scorer(case, load_pictures(case), kept)
+            assert again == pytest.approx(dict(result.scores), nan_ok=True)
+
+
+def test_an_inversion_is_made_once_a_case_and_charged_to_all(bench: Bench) -> None:
+    bench.names = ("direct+p2p", "direct+reprompt")
+    session = bench.session()
+    list(session.run())
+    reused = {(row.name, case.id): result.reused for row in session.rows for case, result in session.of(row)}
+    for case in session.rows[0].cases:
+        assert reused["direct+p2p", case.id] != reused["direct+reprompt", case.id]
+    found = table(session)
+    for name, edit in (("direct+p2p", 6), ("direct+reprompt", 4)):
+        assert found[name].means["inversion_rows"] == BASE.steps
+        assert found[name].means["edit_rows"] == edit
+        assert found[name].means["inversion_seconds"] > 0
+    assert (
+        found["direct+p2p"].means["inversion_seconds"] == found["direct+reprompt"].means["inversion_seconds"]
+    )
+
+
+def test_a_second_run_makes_nothing(bench: Bench) -> None:
+    first = bench.session()
+    list(first.run())
+    again = bench.session()
+    assert len(list(again.run())) == 16
+    assert again.made == 0
+    before, after = table(first), table(again)
+    assert list(after) == list(before)
+    for name, line in before.items():
+        assert after[name].cases == line.cases
+        assert after[name].means == pytest.approx(dict(line.means), nan_ok=True)
+
+
+def test_a_run_that_was_stopped_goes_on(bench: Bench) -> None:
+    first = bench.session()
+    steps = first.run()
+    while first.made < 3:
+        next(steps)
+    steps.close()
+    again = bench.session()
+    done = list(again.run())
+    assert len(done) == 16
+    assert again.made == 8 - 3
+    assert bench.session().results.damaged == 0
+
+
+def test_an_interrupt_within_an_edit_loses_that_edit_alone(bench: Bench) -> None:
+    def interrupted(tasks: Any, workshop: Any) -> Iterator[Any]:
+        yield next(in_place(tasks, workshop))
+        raise KeyboardInterrupt
+
+    first = bench.session()
+    with pytest.raises(KeyboardInterrupt):
+        list(first.run(interrupted))
+    again = bench.session()
+    list(again.run())
+    assert (first.made, again.made) == (1, 7)
+
+
+def test_lines_and_pictures_that_were_cut_short_are_made_again(bench: Bench) -> None:
+    list(bench.session().run())
+    path = bench.out / "results.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) - 30])
+    second = bench.session()
+    assert second.results.damaged == 1
+    list(second.run())
+    assert second.made == 1
+    edited = next(result for row in second.rows if row.is_edit for _, result in second.of(row))
+    (bench.out / edited.picture).unlink()
+    list((third := bench.session()).run())
+    assert third.made == 1
+
+
+def test_a_damaged_picture_is_noticed_when_it_is_to_be_scored(bench: Bench) -> None:
+    session = bench.session()
+    list(session.run())
+    edited = next(result for row in session.rows if row.is_edit for _, result in session.of(row))
+    (bench.out / edited.picture).write_bytes(b"no picture")
+    again = bench.session(Scorer(reader=Reader()))
+    list(again.run())
+    assert again.made == 1
+
+
+def test_other_settings_are_other_edits(bench: Bench) -> None:
+    bench.choice = Choice(count=1)
+    list(bench.session().run())
+    other = bench.session(base=Recipe(steps=3))
+    list(other.run())
+    assert other.made == 2  # the VAE's is of the recipe's model, and its recipe has other steps
+    back = bench.session()
+    list(back.run())
+    assert back.made == 0
+
+
+def test_another_version_of_a_method_is_run_again(bench: Bench) -> None:
+    bench.choice = Choice(count=1)
+    list(bench.session().run())
+
+    class Newer(Fake):
+        version = 2
+
+    bench.editors = (Newer(),)
+    newer = bench.session()
+    list(newer.run())
+    assert newer.made == 1
+
+
+def test_a_reader_that_comes_later_scores_what_is_there(bench: Bench) -> None:
+    list(bench.session().run())
+    reader = Reader()
+    scored = bench.session(Scorer(reader=reader))
+    list(scored.run())
+    assert (scored.made, reader.seen) == (0, 16)
+    assert table(scored)["fake"].means["attributes_right"] == 1
+    again = bench.session(Scorer(reader=reader))
+    list(again.run())
+    assert reader.seen == 16, "what was read is kept"
+
+
+def test_another_annotation_is_scored_again_and_not_edited_again(bench: Bench) -> None:
+    from tests.core.benchmark.test_folder import edit_mapping
+
+    list(bench.session(Scorer(reader=Reader())).run())
+    edit_mapping(
+        bench.folder,
+        lambda entries: [entry["expected"][0].update(value="fish") for entry in entries.values()],
+    )
+    again = bench.session(Scorer(reader=Reader()))
+    list(again.run())
+    assert again.made == 0
+    assert table(again)["fake"].means["attributes_right"] == 0
+
+
+def test_failures_are_told_kept_and_tried_again(bench: Bench) -> None:
+    bench.names, bench.editors = ("fake", "direct+p2p"), (broken := Fake(),)
+    broken.fails = True
+    first = bench.session()
+    told = failures(list(first.run()))
+    assert told == ["The fake fell over."] * 4
+    found = table(first)
+    assert (found["fake"].cases, found["fake"].failed) == (0, 4)
+    assert found["direct+p2p"].cases == 4
+    broken.fails = False
+    again = bench.session()
+    assert not failures(list(again.run()))
+    assert again.made == 4
+    assert table(again)["fake"].failed == 0
+
+
+def test_a_bug_in_a_method_is_a_failure_with_a_sentence(bench: Bench) -> None:
+    class Buggy(Fake):
+        def edit(self, *given: Any) -> Generator[Progress, None, Edit]:
+            yield Progress(1, 1, "Faking")
+            raise ZeroDivisionError("oh")
+
+    bench.editors, bench.choice = (Buggy(),), Choice(count=1)
+    (told,) = failures(list(bench.session().run()))
+    assert "ZeroDivisionError: oh" in told
+
+
+def test_a_picture_that_is_damaged_within_costs_its_case_alone(bench: Bench) -> None:
+    case = read_cases(bench.folder).cases[2]
+    data, jpeg = case.picture.read_bytes(), io.BytesIO()
+    Image.open(case.picture).save(jpeg, "JPEG")  # whose header alone is read in advance
+    case.picture.write_bytes(jpeg.getvalue()[:-40])
+    session = bench.session()
+    told = failures(list(session.run()))
+    assert set(told) == {f"Case {case.id}: {case.picture.name} is damaged and cannot be opened as a picture."}
+    assert {line.cases for line in table(session).values()} == {3}
+    case.picture.write_bytes(data)
+    again = bench.session()
+    assert not failures(list(again.run()))
+
+
+def test_a_folder_of_cases_that_goes_away_is_one_sentence(bench: Bench) -> None:
+    session = bench.session()
+    for path in bench.folder.rglob("*.png"):
+        path.unlink()
+    with pytest.raises(InputError, match=r"cannot be read any more\. What was made so far is kept"):
+        list(session.run())
+
+
+def slow_after(monkeypatch: pytest.MonkeyPatch, limit: float) -> None:
+    monkeypatch.setattr(session_module, "SLOW", limit)
+
+
+@pytest.mark.parametrize(("limit", "count"), [(1e9, 4), (-1.0, 2)])
+def test_a_slow_pairing_is_run_on_fewer_cases(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, limit: float, count: int
+) -> None:
+    monkeypatch.setattr("sfumato.benchmark.plan.FEW_PER_TYPE", 1)
+    slow_after(monkeypatch, limit)
+    session = bench.session()
+    steps = list(session.run())
+    found = table(session)
+    assert found["fake"].cases == count
+    assert len(steps) == 3 * 4 + count
+    again = bench.session()
+    list(again.run())
+    assert again.made == 0
+    assert table(again)["fake"].cases == count
+
+
+def test_a_number_that_was_asked_for_is_kept_however_slow(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.choice = Choice(per_type=2)
+    slow_after(monkeypatch, -1.0)
+    session = bench.session()
+    list(session.run())
+    assert table(session)["fake"].cases == 4
+
+
+def test_results_may_come_in_any_order(bench: Bench) -> None:
+    def backwards(tasks: Any, workshop: Any) -> Iterator[Any]:
+        yield from reversed(list(in_place(tasks, workshop)))
+
+    steps = list(bench.session().run(backwards))
+    assert len(steps) == 16
+    assert {step.total for step in steps} == {16}
+    assert steps[-1].seconds_left == 0
+
+
+def test_an_estimate_takes_each_pairing_for_what_it_is_and_knows_of_other_workers() -> None:
+    now = 0.0
+    estimate = Estimate({"identity"}, clock=lambda: now)
+    estimate.expect(["fast"] * 3 + ["slow"] * 2 + ["identity"] * 9)
+    assert (estimate.total, estimate.seconds_left) == (14, None)
+    estimate.note("identity", Result("k", "identity", "1"), fresh=False)
+    estimate.note("fast", Result("k", "fast", "1", seconds={"edit": 1.0}), fresh=False)
+    assert estimate.seconds_left is None, "found is not made: nothing is known of this machine"
+    now = 5.0
+    estimate.note("slow", Result("k", "slow", "1", seconds={"edit": 10.0}), fresh=True)
+    # Two workers: 10 s of work in 5 s of the clock. To come: 2 x 1 s + 1 x 10 s.
+    assert estimate.seconds_left == 6
+    estimate.note("slow", Result("k", "slow", "2", failure="It fell over."), fresh=True)
+    assert (estimate.done, estimate.total, estimate.seconds_left) == (4, 14, 1)
+
+
+def test_a_result_comes_back_from_its_line() -> None:
+    scores = {"gain": 0.5, "psnr_unedit_part": float("inf"), "mse_truth": float("nan")}
+    result = Result("k", "a+b", "1", costs={"edit": Cost(3, 2, 1)}, seconds={"edit": 0.1}, scores=scores)
+    back = Result.from_json(result.to_json())
+    assert '"inf"' in result.to_json()
+    assert "NaN" not in result.to_json()
+    assert (back.costs, back.seconds) == (result.costs, result.seconds)
+    assert dict(back.scores) == pytest.approx(scores, nan_ok=True)
+
+
+def test_results_need_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(InputError, match="is a file"):
+        Results(tmp_path / "out")
+
+
+def test_odd_names_do_not_leave_the_folder(bench: Bench) -> None:
+    from sfumato.benchmark.results import place_of
+
+    places = [place_of(name, "source.png") for name in ("../../a", "..", "a/b", "a_b", "a b", "ä")]
+    assert len(set(places)) == 6
+    root = bench.out / "pictures"
+    assert all((bench.out / each).resolve().parent.parent == root.resolve() for each in places)
+
+
+def test_a_row_without_cases_has_no_figures() -> None:
+    row = Row(named_row := _refused())
+    (line,) = lines([(row, [])])
+    assert (line.name, line.cases) == (named_row.name, 0)
+    assert all(isnan(value) for value in line.means.values())
+
+
+def _refused() -> Any:
+    from sfumato.benchmark.pairings import Pairing
+
+    return Pairing("instruct_pix2pix", BASE)

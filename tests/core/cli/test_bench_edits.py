@@ -1,0 +1,144 @@
+"""`sfumato bench edits`: a folder in, tables and a page out, and every obstacle one sentence."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sfumato.benchmark.cases import Case
+from sfumato.benchmark.folder import Drawn, write_cases
+from sfumato.benchmark.judge import Expected, Reading
+from sfumato.benchmark.masks import encode_runs
+from sfumato.cli import bench_edits
+
+Run = Callable[..., Any]
+SMALL = ("--steps", 2, "--threads", 1)
+SIDE = 128
+
+
+@pytest.fixture
+def cases(tmp_path: Path) -> Path:
+    """Three cases of two types, at the size of the built-in model."""
+    rng = np.random.default_rng(0)
+    area = np.zeros((SIDE, SIDE), np.bool_)
+    area[32:96, 32:96] = True
+    drawn = []
+    for number in range(3):
+        source = rng.integers(60, 200, (8, 8, 3), np.uint8).repeat(16, 0).repeat(16, 1)
+        truth = np.where(area[..., None], np.array([200, 30, 30], np.uint8), source)
+        case = Case(
+            id=f"case-{number}",
+            picture=Path(),
+            size=(SIDE, SIDE),
+            source="a green apple",
+            target="a red apple",
+            kind=str(1 + number % 2),
+            blended=("apple", "apple"),
+            mask=encode_runs(area),
+            expected=(Expected("colour", "red"),),
+        )
+        drawn.append(Drawn(case, source, truth))
+    write_cases(tmp_path / "cases", drawn)
+    return tmp_path / "cases"
+
+
+def rows_of(name: str) -> list[dict[str, str]]:
+    with (Path("out") / name).open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+class Judge:
+    """Sees a red apple everywhere."""
+
+    name = "test judge"
+
+    def read(self, pixels: np.ndarray) -> list[Reading]:
+        return [Reading(("apple", None), ("red", None), "green")] * len(pixels)
+
+
+def test_a_folder_is_measured_once(run: Run, cases: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_edits, "load_reader", lambda folder: Judge())
+    words = ("bench", "edits", cases, "-o", "out", "--judge", ".", "--per-type", 1, *SMALL)
+    words = (*words, "--pairing", "direct+reprompt", "--pairing", "blended", "--pairing", "instruct_pix2pix")
+    first = run(*words)
+    assert first.exit_code == 0, first.output
+    assert "Attributes read by test judge." in first.stdout
+    assert "instruct_pix2pix was not run: InstructPix2Pix needs a model trained" in first.stdout
+    assert "6 edits were made now." in first.stdout
+    rows = {row["pairing"]: row for row in rows_of("table.csv")}
+    assert list(rows) == ["identity", "vae", "truth", "direct+reprompt", "blended", "instruct_pix2pix"]
+    assert {row["cases"] for row in rows.values()} == {"2", "0"}
+    assert rows["blended"]["mse_unedit_part"] == "0.0"
+    assert rows["direct+reprompt"]["inversion_rows"] == "2.0"
+    assert rows["direct+reprompt"]["attributes_right"] == "1.0"
+    assert len(rows_of("cases.csv")) == 10
+    assert json.loads(Path("out/recipes.json").read_text())[0]["steps"] == 2
+    assert "<!doctype html>" in Path("out/index.html").read_text()
+    assert not list(Path("out/cache").rglob("*.safetensors")), "inversions of a run that ended are of no use"
+    second = run(*words, "--markdown")
+    assert second.exit_code == 0, second.output
+    assert second.stdout.startswith("| pairing | cases | PSNR |")
+    assert "| `blended` | 2 |" in second.stdout
+    assert Path("out/results.jsonl").read_text().count("\n") == 10, "nothing was done twice"
+
+
+def test_a_run_that_is_stopped_says_how_to_go_on(
+    run: Run, cases: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(session: Any) -> bool:
+        list(zip(range(4), session.run(), strict=False))
+        return True
+
+    words = ("bench", "edits", cases, "-o", "out", "--pairing", "ddim_naive", "--cases", 2, *SMALL)
+    with monkeypatch.context() as patch:
+        patch.setattr(bench_edits, "_run", stopped)
+        result = run(*words)
+    assert result.exit_code == 130
+    assert "Stopped. What was made is kept in out; the same command goes on." in result.stderr
+    assert Path("out/index.html").exists()
+    again = run(*words)
+    assert again.exit_code == 0, again.output
+    lines = [json.loads(line) for line in Path("out/results.jsonl").read_text().splitlines()]
+    assert len({line["key"] for line in lines}) == len(lines) == 8
+
+
+def test_a_bad_case_is_told_and_the_rest_is_run(run: Run, cases: Path) -> None:
+    next((cases / "annotation_images").rglob("case-1.png")).unlink()
+    words = ("bench", "edits", cases, "-o", "out", "--pairing", "ddim_naive", "--cases", 1, *SMALL)
+    result = run(*words)
+    assert result.exit_code == 0, result.output
+    assert "Case case-1 is not used: Its picture 2_add_object/case-1.png is missing." in result.stderr
+
+
+BAD: list[tuple[tuple[object, ...], str]] = [
+    (("nowhere",), "There is no folder nowhere."),
+    (("cases", "--pairing", "p2p"), "say which, such as direct+p2p"),
+    (("cases", "--pairing", "direct+nothing"), "There is no editor 'nothing'."),
+    (("cases", "--pairings", "none.json"), "none.json cannot be read"),
+    (("cases", "--clip", "none"), "There is no folder none."),
+    (("cases", "--structure", "none"), "There is no folder none."),
+    (("cases", "--judge", "none"), "none"),
+    (("cases", "--model", "none"), "none"),
+]
+
+
+@pytest.mark.parametrize(("words", "why"), BAD)
+def test_what_cannot_be_is_refused_before_anything_is_run(
+    run: Run, cases: Path, words: tuple[object, ...], why: str
+) -> None:
+    result = run("bench", "edits", *words, "-o", "out", *SMALL)
+    assert result.exit_code == 2, result.output
+    assert why in result.stderr
+    assert not Path("out/results.jsonl").exists()
+
+
+def test_results_that_are_a_file_are_refused(run: Run, cases: Path) -> None:
+    result = run("bench", "edits", cases, "-o", "in.png", *SMALL)
+    assert result.exit_code == 2
+    assert "in.png is a file" in result.stderr
