@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from PIL import ExifTags
 
 from sfumato.benchmark.cases import PIE_TYPES, Case, CaseFolder, png
-from sfumato.benchmark.judge import Expected
+from sfumato.benchmark.judge import Attribute, Expected
 from sfumato.benchmark.masks import checked_runs
 from sfumato.benchmark.metrics import Picture
 from sfumato.errors import InputError
@@ -131,7 +131,7 @@ def _expected(told: Any) -> tuple[Expected, ...]:
     found = []
     for each in told:
         match each:
-            case {"what": "object" | "colour" | "background" | "absent" as what, "value": str(value)}:
+            case {"what": what, "value": str(value)} if what in get_args(Attribute):
                 thing = each.get("thing", 0)
             case _:
                 raise InputError(f"It expects {json.dumps(each)}, which says no attribute with its value.")

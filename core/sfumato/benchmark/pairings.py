@@ -34,6 +34,8 @@ HEADLINE = (
 """The pairings that run on all cases unless others are named: one editor under the ways to invert that the
 published table compares it under (and edit-friendly DDPM, which h-Edit's table adds), and an inversion under
 other words alone, which shows what the editor itself does."""
+_OWN = ("headline", "use_mask", "reweight", "whole")
+"""What an entry of a file may say beside its name and its recipe."""
 IDENTITY, VAE, TRUTH = "identity", "vae", "truth"
 """Rows that are no pairing: the picture itself, what the model's autoencoder makes of it, the true edit."""
 
@@ -51,6 +53,9 @@ class Pairing:
     """Give the editor the annotated mask though it could do without."""
     reweight: float = 1.0
     """Weight of the target's blend word; 2 in published Prompt-to-Prompt rows."""
+    whole: bool = False
+    """Where a case names no blend words, let a method with a local blend change the whole picture, as
+    published; else it decides for itself."""
 
 
 def named(name: str, base: Recipe, registry: Registry, *, use_mask: bool = False) -> Pairing:
@@ -111,9 +116,9 @@ def _from_entry(path: Path, number: int, entry: Any, base: Recipe) -> Pairing:
     where = f"Pairing {number} of {path.name}"
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str) or not entry["name"]:
         raise InputError(f"{where} has no name.")
-    own = {key: entry[key] for key in ("headline", "use_mask", "reweight") if key in entry}
+    own = {key: entry[key] for key in _OWN if key in entry}
     if not all(isinstance(value, bool | float | int) for value in own.values()):
-        raise InputError(f"{where}: headline and use_mask are true or false, reweight is a number.")
+        raise InputError(f"{where}: headline, use_mask and whole are true or false, reweight is a number.")
     if entry["name"] in (IDENTITY, VAE, TRUTH):
         raise InputError(f"{where}: '{entry['name']}' is the name of a row of its own.")
     fields = {key: value for key, value in entry.items() if key not in (*own, "name")}
@@ -131,7 +136,7 @@ def asked(pairing: Pairing, case: Case, registry: Registry) -> tuple[Recipe, Mas
         "source": case.source,
         "target": case.target,
         "instruction": case.instruction,
-        "editor_values": _local_blend(pairing.recipe, case, editor),
+        "editor_values": _local_blend(pairing, case, editor),
     }
     if Need.CONCEPTS in editor.needs:
         changes["concepts"] = concepts_of(case)
@@ -142,16 +147,13 @@ def asked(pairing: Pairing, case: Case, registry: Registry) -> tuple[Recipe, Mas
     return pairing.recipe.model_copy(update=changes), mask
 
 
-def _local_blend(recipe: Recipe, case: Case, editor: MethodInfo) -> dict[str, Any]:
-    """The editor's values, with the blend words if it takes any and the recipe does not say otherwise.
-
-    A case that says there are none is edited as a whole, as published; one that says nothing leaves it open.
-    """
-    values, takes = dict(recipe.editor_values), {control.name for control in editor.controls}
-    if "local" in values or case.blended is None or not {"local", "local_source", "local_target"} <= takes:
+def _local_blend(pairing: Pairing, case: Case, editor: MethodInfo) -> dict[str, Any]:
+    """The editor's values, with the blend words if it takes any and the recipe does not say otherwise."""
+    values, takes = dict(pairing.recipe.editor_values), {control.name for control in editor.controls}
+    if "local" in values or not {"local", "local_source", "local_target"} <= takes:
         return values
     if not case.blended:
-        return values | {"local": "off"}
+        return values | ({"local": "off"} if pairing.whole else {})
     source, target = case.blended
     if not (_said(source, case.source) and _said(target, case.target)):
         return values

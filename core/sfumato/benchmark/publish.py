@@ -58,6 +58,7 @@ def recipes_json(rows: Iterable[Row]) -> str:
             "headline": row.pairing.headline,
             "use_mask": row.pairing.use_mask,
             "reweight": row.pairing.reweight,
+            "whole": row.pairing.whole,
             **row.pairing.recipe.model_dump(mode="json", exclude=prompts, exclude_none=True),
         }
         for row in rows

@@ -23,6 +23,7 @@ from sfumato.benchmark.report import Header
 from sfumato.benchmark.results import LINES, Results
 from sfumato.benchmark.scoring import Scorer
 from sfumato.benchmark.session import Session, Step
+from sfumato.benchmark.sets import CaseSet
 from sfumato.benchmark.table import Line
 from sfumato.cli import options as o
 from sfumato.cli.answers import FAILURE, INTERRUPTED, answering
@@ -36,11 +37,17 @@ _WIDE = 240
 
 def edits(
     ctx: typer.Context,
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Cases in PIE-Bench's structure.")],
     output: Annotated[
         Path,
         typer.Option("--output", "-o", metavar="OUT", help="A folder for results; what is there is kept."),
     ],
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FOLDER]",
+            help="Cases in PIE-Bench's structure, or the name of a set; by default the set that comes along.",
+        ),
+    ] = None,
     pairing: Annotated[
         list[str] | None,
         typer.Option(metavar="INVERTER+EDITOR", help="A pairing, or an editor that needs no inversion."),
@@ -78,14 +85,14 @@ def edits(
     Exit code 1 if an edit failed.
     """
     with answering():
-        given = ctx.params
-        found = read_cases(folder)
-        _tell_refused(found)
-        results = Results(output)
+        given, results = ctx.params, Results(output)
         workshop = compose.workshop(**{name: given[name] for name in o.MACHINE}, cache_dir=output / "cache")
+        chosen = _case_set(folder, workshop)
+        found = read_cases(chosen.folder)
+        _tell_refused(found)
         base = o.settled(o.recipe_of({**given, "method": "reprompt"}), workshop.registry)
         rows = planned(_chosen(given, base, workshop), found.cases, Choice(cases, per_type), workshop)
-        scorer = _scorer(given, workshop)
+        scorer = _scorer(given, chosen.judge, workshop)
         session = Session([*baselines(rows, base), *rows], scorer, results, workshop)
         interrupted = _run(session)
         header, table = publish(session, found, base)
@@ -96,6 +103,16 @@ def edits(
         workshop.store.clear()
         if any(line.failed for line in table):
             raise typer.Exit(FAILURE)
+
+
+def _case_set(folder: Path | None, workshop: Workshop) -> CaseSet:
+    """The set of that name, or the folder; without either the first set there is. Raises `InputError`."""
+    sets = workshop.registry.cases
+    if folder is None and not sets:
+        raise InputError("No set of cases comes along.", advice="Name a folder of cases.")
+    if folder is None:
+        return next(iter(sets.values()))
+    return sets.get(str(folder)) or CaseSet("", folder.name, folder)
 
 
 def _tell_refused(found: CaseFolder) -> None:
@@ -125,12 +142,12 @@ def _settled(pairing: Pairing, workshop: Workshop) -> Pairing:
     return replace(pairing, recipe=o.settled(pairing.recipe, workshop.registry))
 
 
-def _scorer(given: dict[str, Any], workshop: Workshop) -> Scorer:
-    """Whatever networks are named. Raises `ModelError`."""
+def _scorer(given: dict[str, Any], own_judge: Path | None, workshop: Workshop) -> Scorer:
+    """Whatever networks are named, and the judge of a set of cases if it has one. Raises `ModelError`."""
     from sfumato.benchmark.networks import load_clip, load_structure
 
     device, cache = workshop.settings.device, workshop.settings.cache_dir
-    structure, clip, judge = given["structure"], given["clip"], given["judge"]
+    structure, clip, judge = given["structure"], given["clip"], given["judge"] or own_judge
     return Scorer(
         structure=None if structure is None else load_structure(structure, device, cache),
         clip=None if clip is None else load_clip(clip, device, cache),

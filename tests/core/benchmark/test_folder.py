@@ -111,6 +111,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"mask": [SIDE * SIDE, 1]}, "another size"),
     ({"expected": "dog"}, "not a list"),
     ({"expected": [{"what": "smell", "value": "sweet"}]}, "says no attribute"),
+    ({"expected": [{"what": ["object"], "value": "dog"}]}, "says no attribute"),
     ({"expected": [{"what": "object", "value": "dog", "thing": 2}]}, "thing 2"),
 ]
 

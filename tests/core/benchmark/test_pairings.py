@@ -102,7 +102,7 @@ def test_blended_gets_the_mask_and_others_if_asked(builtin: Registry, folder: Pa
 
 BLENDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {"local": "chosen words", "local_source": "cat", "local_target": "dog"}),
-    ({"blended": ()}, {"local": "off"}),
+    ({"blended": ()}, {}),
     ({"blended": None}, {}),
     ({"blended": ("cat", "elephant")}, {}),
 ]
@@ -116,6 +116,9 @@ def test_the_blend_words_are_where_p2p_may_change(
     recipe, _ = asked(named("direct+p2p", BASE, builtin), case, builtin)
     assert recipe.editor_values == values
     assert (recipe.source, recipe.target) == (case.source, case.target)
+    whole = replace(named("direct+p2p", BASE, builtin), whole=True)
+    expected = values if case.blended else {"local": "off"}
+    assert asked(whole, case, builtin)[0].editor_values == expected
 
 
 def test_a_recipe_that_says_where_is_left_alone(builtin: Registry) -> None:
@@ -143,7 +146,7 @@ def test_pairings_come_from_a_file_and_go_back_into_one(
     path = tmp_path / "pairings.json"
     entries = [
         {"name": "published", "editor": "p2p", "editor_values": {"cross_steps": 0.4}, "reweight": 2},
-        {"name": "masked", "editor": "blended", "steps": 5, "headline": True},
+        {"name": "masked", "editor": "blended", "steps": 5, "headline": True, "whole": True},
     ]
     path.write_text(json.dumps(entries))
     found = from_file(path, Recipe(guidance=7.5))

@@ -116,6 +116,16 @@ def test_a_bad_case_is_told_and_the_rest_is_run(run: Run, cases: Path) -> None:
     assert "Case case-1 is not used: Its picture 2_add_object/case-1.png is missing." in result.stderr
 
 
+def test_the_set_that_comes_along_is_measured_without_a_folder(run: Run) -> None:
+    words = ("-o", "out", "--pairing", "ddim_naive", "--cases", 1, *SMALL)
+    result = run("bench", "edits", *words)
+    assert result.exit_code == 0, result.output
+    assert "Cases in the folder: 300." in result.stdout
+    assert "is not used" not in result.stderr
+    again = run("bench", "edits", "world", *words)
+    assert again.stdout.splitlines()[-1].startswith("0 edits were made now.")
+
+
 BAD: list[tuple[tuple[object, ...], str]] = [
     (("nowhere",), "There is no folder nowhere."),
     (("cases", "--pairing", "p2p"), "say which, such as direct+p2p"),
