@@ -8,7 +8,10 @@ import traceback
 from collections.abc import Generator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sfumato.controlling import control_outcome
 from sfumato.events import Cost, Outcome
@@ -81,6 +84,7 @@ def _attempt(job: Job, workshop: Workshop) -> Generator[Advance, None, Outcome]:
         scene = stage(order, model, networks)
     seen = _recorder(order, scene, model)
     patches: list[Pixels] = []
+    decoded: list[NDArray[np.uint8]] = []
     with nullcontext() if seen is None else seen.watching():
         if order.inverter is not None:
             inversion, report = yield from invert(order, scene, model, workshop, (seen, plan))
@@ -90,7 +94,7 @@ def _attempt(job: Job, workshop: Workshop) -> Generator[Advance, None, Outcome]:
             edit = yield from through(editing, plan[-2:], scene.region.box)
         meter.note("edit")
     if edit is not None:
-        patches = yield from through(develop(order, scene, edit, model), plan[-1:])
+        patches = yield from through(develop(order, scene, edit, model, decoded), plan[-1:])
     return Outcome(
         box=scene.region.box,
         patches=tuple(patches),
@@ -101,7 +105,7 @@ def _attempt(job: Job, workshop: Workshop) -> Generator[Advance, None, Outcome]:
         | control_provenance(order.job, networks, order.preprocessor),
         notes=_notes(order, edit, inversion),
         seconds=time.perf_counter() - began,
-        extras={} if edit is None or edit.mask is None else {"mask": edit.mask[0, 0].float().cpu().numpy()},
+        extras=_extras(edit, decoded),
         costs=meter.costs,
         mask=mask,
         recording=None if seen is None else seen.recording(scene.request, inversion, edit),
@@ -115,6 +119,14 @@ def _plan(order: Order, workshop: Workshop) -> Phases:
     inverting: Phases = (("inversion", recipe.steps),) if order.inverter is not None else ()
     editing: Phases = (("edit", recipe.steps), ("decode", recipe.candidates)) if order.edits else ()
     return ("loading", 0 if workshop.has_loaded(order.model.name) else 6), *masking, *inverting, *editing
+
+
+def _extras(edit: Edit | None, decoded: list[NDArray[np.uint8]]) -> dict[str, Any]:
+    """The area a method chose, if it did, and what the model decoded, by candidate."""
+    if edit is None:
+        return {}
+    area = {} if edit.mask is None else {"mask": edit.mask[0, 0].float().cpu().numpy()}
+    return area | {"decoded": tuple(decoded)}
 
 
 class _Meter:

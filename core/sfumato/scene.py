@@ -158,10 +158,13 @@ def _latent_mask(pixel_mask: Tensor, shape: tuple[int, int, int, int]) -> Tensor
     return latent_mask(pixel_mask, shape)
 
 
-def develop(order: Order, scene: Scene, edit: Edit, model: Model) -> Generator[Progress, None, list[Pixels]]:
+def develop(
+    order: Order, scene: Scene, edit: Edit, model: Model, decoded_as: list[NDArray[np.uint8]] | None = None
+) -> Generator[Progress, None, list[Pixels]]:
     """Decode the candidates of an edit into patches for `scene.region.box`, one by one.
 
-    Raises `MethodError` if the latents are not pictures.
+    `decoded_as` gets the pictures as the model decodes them, (H, W, 3) sRGB at its size, before anything of
+    the picture's own is put back. Raises `MethodError` if the latents are not pictures.
     """
     import torch
 
@@ -180,7 +183,10 @@ def develop(order: Order, scene: Scene, edit: Edit, model: Model) -> Generator[P
                 kept="Your picture is unchanged.",
                 advice="Try a lower guidance, or full precision (fp32).",
             )
-        patches.append(_patch(order.job, scene, held(scene, edit, to_picture(decoded))))
+        edited = to_picture(decoded)
+        if decoded_as is not None:
+            decoded_as.append(np.rint(np.clip(edited, 0, 1) * 255).astype(np.uint8))
+        patches.append(_patch(order.job, scene, held(scene, edit, edited)))
         yield Progress(number + 1, len(latents), "Finishing")
     return patches
 

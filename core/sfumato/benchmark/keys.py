@@ -80,7 +80,8 @@ def task_of(row: Row, case: Case, workshop: Workshop) -> Task:
     if row.name == VAE:
         return Task(picture, row.pairing.recipe, kind="vae")
     recipe, mask = asked(row.pairing, case, workshop.registry)
-    return Task(picture, recipe, None if mask is None else case.mask)
+    kind = "decoded" if row.pairing.decoded else "edit"
+    return Task(picture, recipe, None if mask is None else case.mask, kind)
 
 
 def _gone(case: Case) -> InputError:

@@ -70,8 +70,8 @@ def mse(a: Picture, b: Picture) -> float:
 def ssim(a: Picture, b: Picture) -> float:
     """Structural similarity, data range 1, 11 x 11 Gaussian window, mean over the windows inside the picture.
 
-    So do scikit-image and the torchmetrics of the published tables; later versions of it count mirrored
-    margins too. NaN if the picture is smaller than the window.
+    So do scikit-image and the torchmetrics of the published tables; since its change #2721 of 2024 that
+    counts mirrored margins too. NaN if the picture is smaller than the window.
     """
     if min(a.shape[:2]) < WINDOW:
         return nan

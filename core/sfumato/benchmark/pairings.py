@@ -34,7 +34,7 @@ HEADLINE = (
 """The pairings that run on all cases unless others are named: one editor under the ways to invert that the
 published table compares it under (and edit-friendly DDPM, which h-Edit's table adds), and an inversion under
 other words alone, which shows what the editor itself does."""
-_OWN = ("headline", "use_mask", "reweight", "whole")
+OWN = ("headline", "use_mask", "reweight", "whole", "decoded")
 """What an entry of a file may say beside its name and its recipe."""
 IDENTITY, VAE, TRUTH = "identity", "vae", "truth"
 """Rows that are no pairing: the picture itself, what the model's autoencoder makes of it, the true edit."""
@@ -56,9 +56,11 @@ class Pairing:
     whole: bool = False
     """Where a case names no blend words, let a method with a local blend change the whole picture, as
     published; else it decides for itself."""
+    decoded: bool = False
+    """Measure what the model decodes, as published, before the picture's own detail is put back."""
 
 
-def named(name: str, base: Recipe, registry: Registry, *, use_mask: bool = False) -> Pairing:
+def named(name: str, base: Recipe, registry: Registry) -> Pairing:
     """The pairing INVERTER+EDITOR, or EDITOR alone, on top of a recipe.
 
     Raises `InputError` or `PairingError` if there are no such methods or they cannot be paired.
@@ -79,7 +81,7 @@ def named(name: str, base: Recipe, registry: Registry, *, use_mask: bool = False
             "editor_values": {},
         }
     )
-    return Pairing(name, recipe, name in HEADLINE, use_mask)
+    return Pairing(name, recipe, name in HEADLINE)
 
 
 def every(registry: Registry) -> Iterator[str]:
@@ -116,9 +118,9 @@ def _from_entry(path: Path, number: int, entry: Any, base: Recipe) -> Pairing:
     where = f"Pairing {number} of {path.name}"
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str) or not entry["name"]:
         raise InputError(f"{where} has no name.")
-    own = {key: entry[key] for key in _OWN if key in entry}
+    own = {key: entry[key] for key in OWN if key in entry}
     if not all(isinstance(value, bool | float | int) for value in own.values()):
-        raise InputError(f"{where}: headline, use_mask and whole are true or false, reweight is a number.")
+        raise InputError(f"{where}: reweight is a number, the others are true or false.")
     if entry["name"] in (IDENTITY, VAE, TRUTH):
         raise InputError(f"{where}: '{entry['name']}' is the name of a row of its own.")
     fields = {key: value for key, value in entry.items() if key not in (*own, "name")}

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from sfumato.benchmark.cases import CaseFolder
 from sfumato.benchmark.page import page
+from sfumato.benchmark.pairings import OWN
 from sfumato.benchmark.plan import Row
 from sfumato.benchmark.report import Header, cases_csv, table_csv
 from sfumato.benchmark.runner import loaded
@@ -36,6 +37,7 @@ def publish(session: Session, folder: CaseFolder, base: Recipe) -> tuple[Header,
 
 def _header(session: Session, folder: CaseFolder, base: Recipe) -> Header:
     here = machine(loaded(base, session.workshop))
+    decoded = any(row.pairing.decoded for row in session.rows)
     return Header(
         model=session.workshop.describe(base.model).title,
         settings=f"{base.steps} steps, guidance {base.guidance:g}, seed {base.seed}; {RECIPES} has the rest",
@@ -46,6 +48,7 @@ def _header(session: Session, folder: CaseFolder, base: Recipe) -> Header:
         cases=len(folder.cases),
         networks=session.scorer.names,
         refused=folder.refused,
+        decoded=decoded,
     )
 
 
@@ -55,10 +58,7 @@ def recipes_json(rows: Iterable[Row]) -> str:
     entries = [
         {
             "name": row.name,
-            "headline": row.pairing.headline,
-            "use_mask": row.pairing.use_mask,
-            "reweight": row.pairing.reweight,
-            "whole": row.pairing.whole,
+            **{name: getattr(row.pairing, name) for name in OWN},
             **row.pairing.recipe.model_dump(mode="json", exclude=prompts, exclude_none=True),
         }
         for row in rows

@@ -58,6 +58,8 @@ class Header:
     """By what they measure."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Cases that could not be read, and why."""
+    decoded: bool = False
+    """Some rows are of what the model decodes."""
 
     def lines(self) -> list[str]:
         """In sentences."""
@@ -78,6 +80,8 @@ class Header:
         )
         if "attributes" in self.networks:
             told.append(f"Attributes read by {self.networks['attributes']}.")
+        if self.decoded:
+            told.append("Measured as the model decodes, before the picture's own detail is put back.")
         told.append("LPIPS is left out: it needs a network that has to be downloaded.")
         return told
 

@@ -15,6 +15,7 @@ from sfumato.benchmark.masks import Runs, decode_runs
 from sfumato.benchmark.metrics import Picture
 from sfumato.document.colour import Profile
 from sfumato.document.compositor import flatten
+from sfumato.document.geometry import window
 from sfumato.document.layers import Document, Layer
 from sfumato.document.region import cut
 from sfumato.document.resampling import resize
@@ -26,7 +27,7 @@ from sfumato.method import Job, Recipe
 from sfumato.models.catalogue import Additions
 from sfumato.pace import Advance
 from sfumato.perform import perform
-from sfumato.scene import region_of, to_picture, to_tensor
+from sfumato.scene import Floats, region_of, to_picture, to_tensor
 from sfumato.walking import Walk, stepped
 from sfumato.workshop import Workshop
 
@@ -42,8 +43,8 @@ class Task:
     """The file."""
     recipe: Recipe
     mask: Runs | None = None
-    kind: Literal["edit", "vae"] = "edit"
-    """ "vae": only through the model's autoencoder and back."""
+    kind: Literal["edit", "decoded", "vae"] = "edit"
+    """The finished picture, or what the model decodes, or only through its autoencoder and back."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Made:
     """What came of a task."""
 
     picture: bytes
-    """The finished picture as PNG, without transparency, in the colours of the one given."""
+    """The picture as PNG, without transparency, in the colours of the one given."""
     costs: Mapping[str, Cost]
     """Rows of "inversion" and "edit"."""
     seconds: Mapping[str, float]
@@ -73,16 +74,19 @@ def work(task: Task, workshop: Workshop) -> Made:
         else np.where(decode_runs(task.mask, (document.width, document.height)), np.uint8(255), np.uint8(0)),
     )
     try:
-        return _round_trip(job, workshop) if task.kind == "vae" else _edit(job, document, workshop)
+        if task.kind == "vae":
+            return _round_trip(job, workshop)
+        return _edit(job, document, workshop, as_decoded=task.kind == "decoded")
     except Exception as error:
         raise explain(error, job) from error.__cause__
 
 
-def _edit(job: Job, document: Document, workshop: Workshop) -> Made:
+def _edit(job: Job, document: Document, workshop: Workshop, *, as_decoded: bool) -> Made:
     clock, outcome = _timed(perform(job, workshop))
     costs = {phase: outcome.costs.get(phase, Cost()) for phase in ("inversion", "edit")}
     reused = outcome.inversion is not None and outcome.inversion.reused
-    return Made(png(_finished(document, outcome)), costs, clock, reused, outcome.notes)
+    picture = _decoded(job, outcome) if as_decoded else _finished(document, outcome)
+    return Made(png(picture), costs, clock, reused, outcome.notes)
 
 
 def _finished(document: Document, outcome: Outcome) -> Picture:
@@ -90,6 +94,21 @@ def _finished(document: Document, outcome: Outcome) -> Picture:
     edited = Layer("edit", outcome.patches[0], *outcome.box[:2])
     whole = flatten(replace(document, layers=[*document.layers, edited]))
     return np.ascontiguousarray(whole[..., :3])
+
+
+def _decoded(job: Job, outcome: Outcome) -> Picture:
+    """The picture with what the model decoded in place of its box, (H, W, 3)."""
+    assert job.image is not None
+    whole = job.image[..., :3].copy()
+    place = whole[window(outcome.box)]
+    place[...] = _fitted(outcome.extras["decoded"][0] / 255, job, (place.shape[1], place.shape[0]))
+    return whole
+
+
+def _fitted(picture: Floats, job: Job, size: tuple[int, int]) -> Picture:
+    """(h, w, 3) sRGB in [0, 1] at a (width, height), in the profile of the job's picture."""
+    scaled = resize(Profile(job.profile).from_srgb(np.clip(picture, 0, 1).astype(np.float32)) * 255, size)
+    return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
 
 
 def _timed(steps: Generator[Advance, None, Outcome]) -> tuple[dict[str, float], Outcome]:
@@ -119,9 +138,8 @@ def _round_trip(job: Job, workshop: Workshop) -> Made:
     began = time.perf_counter()
     with torch.no_grad():
         back = to_picture(model.decode(model.encode(to_tensor(cut(job.image, job.profile, region), model))))
-    whole = resize(Profile(job.profile).from_srgb(np.clip(back, 0, 1)) * 255, (width, height))
+    picture = _fitted(back, job, (width, height))
     seconds = {"inversion": 0.0, "edit": time.perf_counter() - began}
-    picture = np.rint(np.clip(whole, 0, 255)).astype(np.uint8)
     return Made(png(picture), {"inversion": Cost(), "edit": Cost()}, seconds)
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,27 +9,22 @@ from typing import Annotated, Any
 import typer
 
 from sfumato import compose
-from sfumato.benchmark import report
 from sfumato.benchmark.cases import CaseFolder
 from sfumato.benchmark.folder import read_cases
 from sfumato.benchmark.judge import load_reader
 from sfumato.benchmark.pairings import HEADLINE, Pairing, every, from_file, named
 from sfumato.benchmark.plan import Choice, baselines, planned
-from sfumato.benchmark.publish import PAGE, publish
-from sfumato.benchmark.report import Header
-from sfumato.benchmark.results import LINES, Results
+from sfumato.benchmark.publish import publish
+from sfumato.benchmark.results import Results
 from sfumato.benchmark.scoring import Scorer
-from sfumato.benchmark.session import Session, Step
+from sfumato.benchmark.session import Session
 from sfumato.benchmark.sets import CaseSet
-from sfumato.benchmark.table import Line
 from sfumato.cli import options as o
 from sfumato.cli.answers import FAILURE, INTERRUPTED, answering
+from sfumato.cli.bench_told import shown, tell
 from sfumato.errors import InputError
 from sfumato.method import Recipe
 from sfumato.workshop import Workshop
-
-_WIDE = 240
-"""Characters of a line of the table where it goes into a file or a pipe."""
 
 
 def edits(
@@ -59,6 +51,12 @@ def edits(
     cases: Annotated[int | None, typer.Option(min=1, help="So many cases for every pairing.")] = None,
     per_type: Annotated[int | None, typer.Option(min=1, help="So many cases of each edit type.")] = None,
     use_mask: Annotated[bool, typer.Option("--use-mask", help="Give every editor the mask.")] = False,
+    decoded: Annotated[
+        bool,
+        typer.Option(
+            "--decoded", help="Measure what the model decodes, as published, not the finished picture."
+        ),
+    ] = False,
     structure: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="A ViT or DINO, for the structure distance.")
     ] = None,
@@ -96,7 +94,7 @@ def edits(
         session = Session([*baselines(rows, base), *rows], scorer, results, workshop)
         interrupted = _run(session)
         header, table = publish(session, found, base)
-        _tell(table, session, header, markdown=markdown)
+        tell(table, session, header, markdown=markdown)
         if interrupted:
             typer.echo(f"Stopped. What was made is kept in {output}; the same command goes on.", err=True)
             raise typer.Exit(INTERRUPTED)
@@ -122,15 +120,18 @@ def _tell_refused(found: CaseFolder) -> None:
 
 def _chosen(given: dict[str, Any], base: Recipe, workshop: Workshop) -> list[Pairing]:
     """The pairings that options name, the headline ones if they name none. Raises `InputError`."""
-    registry, use_mask = workshop.registry, given["use_mask"]
+    registry = workshop.registry
     names = list(dict.fromkeys(given["pairing"] or ()))
     if given["every_pairing"]:
         names += [name for name in every(registry) if name not in names]
-    found = [named(name, base, registry, use_mask=use_mask) for name in names]
+    if not names and given["pairings"] is None:
+        names = list(HEADLINE)
+    found = [named(name, base, registry) for name in names]
     if given["pairings"] is not None:
         found += from_file(given["pairings"], base)
-    if not found:
-        found = [named(name, base, registry, use_mask=use_mask) for name in HEADLINE]
+    # An option says yes for all; a file may have said yes for some.
+    said = {name: True for name in ("use_mask", "decoded") if given[name]}
+    found = [replace(each, **said) for each in found]
     names = [each.name for each in found]
     if twice := next((name for name in names if names.count(name) > 1), ""):
         raise InputError(f"There are two pairings called '{twice}'.")
@@ -158,7 +159,7 @@ def _scorer(given: dict[str, Any], own_judge: Path | None, workshop: Workshop) -
 def _run(session: Session) -> bool:
     """Do what is missing, showing how far it is; return whether somebody stopped it."""
     try:
-        with _shown() as show:
+        with shown() as show:
             for step in session.run():
                 show(step)
                 if step.result.failure:
@@ -168,70 +169,3 @@ def _run(session: Session) -> bool:
     except KeyboardInterrupt:
         return True
     return False
-
-
-@contextmanager
-def _shown() -> Iterator[Callable[[Step], None]]:
-    """A progress bar on a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda step: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[left]}"),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("Starting", total=None, left="")
-
-        def show(step: Step) -> None:
-            what = f"{step.result.pairing}, case {step.result.case}"
-            left = "" if step.seconds_left is None else f"about {_duration(step.seconds_left)} left"
-            bar.update(task, description=what, completed=step.done, total=step.total, left=left)
-
-        yield show
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if minutes < 2:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
-
-
-def _tell(table: list[Line], session: Session, header: Header, *, markdown: bool) -> None:
-    """Say on standard output what came out."""
-    if markdown:
-        typer.echo(report.markdown(table))
-        return
-    typer.echo("\n".join(header.lines()))
-    _print(table)
-    for line in table:
-        if line.refusal:
-            typer.echo(f"{line.name} was not run: {line.refusal}")
-        if line.lacking:
-            typer.echo(f"{line.name} is not run on {line.lacking}")
-        if line.failed:
-            typer.echo(f"{line.name}: {line.failed} of its edits failed; the same command tries them again.")
-    if session.results.damaged:
-        typer.echo(f"{session.results.damaged} damaged lines of {LINES} were passed over.")
-    typer.echo(f"{session.made} edits were made now. The pictures: {session.results.folder / PAGE}")
-
-
-def _print(table: list[Line]) -> None:
-    """The rows that were run; as wide as it has to be where nobody sees the edge of a terminal."""
-    from rich.console import Console
-    from rich.table import Table
-
-    ran = [line for line in table if line.cases]
-    columns = report.filled(ran)
-    drawn = Table("pairing", box=None, pad_edge=False)
-    for heading in ("cases", *(column.heading for column in columns)):
-        drawn.add_column(heading, justify="right", no_wrap=not sys.stdout.isatty())
-    for line in ran:
-        drawn.add_row(line.name, str(line.cases), *(column.shown(line.means) for column in columns))
-    Console(width=None if sys.stdout.isatty() else _WIDE).print(drawn)

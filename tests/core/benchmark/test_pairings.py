@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sfumato.benchmark import pairings
 from sfumato.benchmark.cases import Case
 from sfumato.benchmark.folder import read_cases
 from sfumato.benchmark.pairings import HEADLINE, Pairing, asked, every, from_file, named
@@ -67,8 +68,8 @@ def test_the_headline_pairings_exist(builtin: Registry) -> None:
     assert len(set(names)) == len(names) > 40
     assert "blended" in names
     assert "generate" not in names
-    pairings = [named(name, BASE, builtin) for name in names]
-    assert [each.name for each in pairings if each.headline] == list(HEADLINE)
+    found = [named(name, BASE, builtin) for name in names]
+    assert [each.name for each in found if each.headline] == list(HEADLINE)
 
 
 def test_the_reconstruction_is_not_measured_where_it_costs(builtin: Registry) -> None:
@@ -97,7 +98,8 @@ def test_blended_gets_the_mask_and_others_if_asked(builtin: Registry, folder: Pa
     assert mask is not None
     assert np.array_equal(mask, np.where(case.area, 255, 0))
     assert asked(named("direct+p2p", BASE, builtin), case, builtin)[1] is None
-    assert asked(named("direct+p2p", BASE, builtin, use_mask=True), case, builtin)[1] is not None
+    masked = replace(named("direct+p2p", BASE, builtin), use_mask=True)
+    assert asked(masked, case, builtin)[1] is not None
 
 
 BLENDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
@@ -157,6 +159,16 @@ def test_pairings_come_from_a_file_and_go_back_into_one(
     again = from_file(path, Recipe())
     assert [replace(a, recipe=b.recipe) for a, b in zip(again, found, strict=True)] == found
     assert [each.recipe.model_dump() for each in again] == [each.recipe.model_dump() for each in found]
+
+
+def test_the_published_pairing_of_the_manual_is_one(tmp_path: Path, builtin: Registry) -> None:
+    manual = Path(pairings.__file__).with_name("README.md").read_text("utf-8")
+    (tmp_path / "p.json").write_text(manual.partition("```json\n")[2].partition("```")[0])
+    (published,) = from_file(tmp_path / "p.json", Recipe())
+    assert (published.whole, published.decoded, published.reweight) == (True, True, 2)
+    recipe, _ = asked(published, drawn(0).case, builtin)
+    assert builtin.parsed("editor", recipe.editor, recipe.editor_values)
+    assert (recipe.editor_values["local_source"], recipe.word_weights) == ("cat", {"dog": 2})
 
 
 @pytest.mark.parametrize(

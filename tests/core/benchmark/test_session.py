@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,21 @@ def test_a_run_makes_every_edit_and_its_figures(bench: Bench) -> None:
     assert found["direct+p2p"].means["psnr_unedit_part"] < EQUAL
     assert set(found["direct+p2p"].kinds) == {"1", "2"}
     assert all(isnan(found["vae"].means[name]) for name in COLUMNS if "clip" in name or "struct" in name)
+
+
+def test_as_decoded_nothing_of_the_picture_is_put_back(bench: Bench) -> None:
+    """A method that changes nothing: finished it is the picture, decoded it is the autoencoder's."""
+    bench.choice = Choice(count=1)
+    plain = bench.session()
+    list(plain.run())
+    session = bench.session()
+    session.rows = [replace(row, pairing=replace(row.pairing, decoded=True)) for row in session.rows]
+    list(session.run())
+    assert session.made == 1, "the row of the autoencoder is the same"
+    assert table(plain)["fake"].means["mse_truth"] == table(plain)["identity"].means["mse_truth"]
+    decoded, vae = table(session)["fake"].means, table(session)["vae"].means
+    for column in ("psnr_unedit_part", "mse_truth", "gain"):
+        assert decoded[column] == pytest.approx(vae[column], abs=1e-6)
 
 
 def test_what_is_kept_is_what_was_scored(bench: Bench) -> None:
