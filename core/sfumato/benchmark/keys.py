@@ -56,10 +56,17 @@ class Keys:
             here = machine(model)
             deciding = {each: here[each] for each in ("device", "precision", "threads", "batch")}
             self._identities[name] = [model.weights_hash, deciding, here["libraries"]["torch"]]
+        return [*self._identities[name], self._versions(recipe)]
+
+    def _versions(self, recipe: Recipe) -> list[object]:
         registry = self._workshop.registry
-        inverter = registry.inverters.get(recipe.inverter)
-        versions = [registry.editors[recipe.editor].version, inverter and inverter.version]
-        return [*self._identities[name], versions]
+        methods = (
+            registry.editors.get(recipe.editor),
+            registry.inverters.get(recipe.inverter),
+            registry.maskers.get(recipe.masker),
+            registry.preprocessors.get(recipe.preprocessor),
+        )
+        return [method and method.version for method in methods]
 
     def digest(self, case: Case) -> str:
         """The hash of a case and its pictures. Raises `InputError` if one is gone."""

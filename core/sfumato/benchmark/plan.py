@@ -12,9 +12,11 @@ from sfumato.benchmark.pairings import IDENTITY, TRUTH, VAE, Pairing, asked
 from sfumato.benchmark.selection import FEW_PER_TYPE, PER_TYPE, per_type, spread_over_types
 from sfumato.document.compositor import flatten
 from sfumato.errors import InputError, ModelError
+from sfumato.events import ModelInfo
 from sfumato.method import Job, Recipe
 from sfumato.order import check, facts_of
 from sfumato.pairing import PairingError, refusal
+from sfumato.plugins import Registry
 from sfumato.workshop import Workshop
 
 
@@ -64,23 +66,28 @@ def planned(
     pairings: Sequence[Pairing], cases: Sequence[Case], choice: Choice, workshop: Workshop
 ) -> list[Row]:
     """The rows of these pairings; nothing is run, only looked over."""
-    rows = []
-    for pairing in pairings:
-        reasons = {case.id: _refused(pairing, case, workshop) for case in cases}
-        usable = [case for case in cases if not reasons[case.id]]
-        whole = choice.made or pairing.headline
-        chosen = choice.of(usable) if whole else per_type(usable, PER_TYPE)
-        few = None if whole else per_type(usable, FEW_PER_TYPE)
-        first = next((reason for reason in reasons.values() if reason), "")
-        why = first if not chosen else _checked(pairing, chosen[0], workshop)
-        if why:
-            rows.append(Row(pairing, refusal=why))
-            continue
-        count = len(cases) - len(usable)
-        rows.append(
-            Row(pairing, chosen, few, lacking=f"{count} case{'s'[: count > 1]}: {first}" if count else "")
-        )
-    return rows
+    return [_row(pairing, cases, choice, workshop) for pairing in pairings]
+
+
+def _row(pairing: Pairing, cases: Sequence[Case], choice: Choice, workshop: Workshop) -> Row:
+    try:
+        model = workshop.describe(pairing.recipe.model)
+    except ModelError as error:
+        return Row(pairing, refusal=str(error))
+    reasons = {case.id: _refused(pairing, case, model, workshop.registry) for case in cases}
+    usable = [case for case in cases if not reasons[case.id]]
+    whole = choice.made or pairing.headline
+    chosen = choice.of(usable) if whole else per_type(usable, PER_TYPE)
+    first = next((reason for reason in reasons.values() if reason), "")
+    if why := _checked(pairing, chosen[0], workshop) if chosen else first:
+        return Row(pairing, refusal=why)
+    count = len(cases) - len(usable)
+    return Row(
+        pairing,
+        chosen,
+        few=None if whole else per_type(usable, FEW_PER_TYPE),
+        lacking=f"{count} case{'s'[: count > 1]}: {first}" if count else "",
+    )
 
 
 def baselines(rows: Sequence[Row], base: Recipe) -> list[Row]:
@@ -92,15 +99,14 @@ def baselines(rows: Sequence[Row], base: Recipe) -> list[Row]:
     return [*rest, *([Row(Pairing(TRUTH, base), known)] if known else [])]
 
 
-def _refused(pairing: Pairing, case: Case, workshop: Workshop) -> str:
+def _refused(pairing: Pairing, case: Case, model: ModelInfo, registry: Registry) -> str:
     """What a case lacks for a pairing, or the model does; empty if nothing."""
-    registry = workshop.registry
     recipe, mask = asked(pairing, case, registry)
     editor = registry.info("editor", recipe.editor)
     inverts = recipe.inverter and editor.inversion != "none"
     inverter = registry.info("inverter", recipe.inverter) if inverts else None
     job = Job(recipe=recipe, image=np.zeros((1, 1, 4), np.uint8), mask=mask)
-    return refusal(editor, inverter, workshop.describe(recipe.model), facts=facts_of(job)) or ""
+    return refusal(editor, inverter, model, facts=facts_of(job)) or ""
 
 
 def _checked(pairing: Pairing, case: Case, workshop: Workshop) -> str:

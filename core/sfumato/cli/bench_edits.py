@@ -90,6 +90,8 @@ def edits(
         _tell_refused(found)
         base = o.settled(o.recipe_of({**given, "method": "reprompt"}), workshop.registry)
         rows = planned(_chosen(given, base, workshop), found.cases, Choice(cases, per_type), workshop)
+        if not any(row.cases for row in rows):
+            raise InputError(f"None of these pairings can be run. {rows[0].name}: {rows[0].refusal}")
         scorer = _scorer(given, chosen.judge, workshop)
         session = Session([*baselines(rows, base), *rows], scorer, results, workshop)
         interrupted = _run(session)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from sfumato.benchmark.cases import Case
 from sfumato.benchmark.folder import Drawn, write_cases
 from sfumato.benchmark.judge import Expected, Reading
 from sfumato.benchmark.masks import encode_runs
+from sfumato.benchmark.session import Session, Step
 from sfumato.cli import bench_edits
 
 Run = Callable[..., Any]
@@ -91,13 +92,17 @@ def test_a_folder_is_measured_once(run: Run, cases: Path, monkeypatch: pytest.Mo
 def test_a_run_that_is_stopped_says_how_to_go_on(
     run: Run, cases: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stopped(session: Any) -> bool:
-        list(zip(range(4), session.run(), strict=False))
-        return True
+    whole = Session.run
+
+    def stopped(session: Session, *given: Any) -> Iterator[Step]:
+        for number, step in enumerate(whole(session, *given)):
+            if number == 4:
+                raise KeyboardInterrupt
+            yield step
 
     words = ("bench", "edits", cases, "-o", "out", "--pairing", "ddim_naive", "--cases", 2, *SMALL)
     with monkeypatch.context() as patch:
-        patch.setattr(bench_edits, "_run", stopped)
+        patch.setattr(Session, "run", stopped)
         result = run(*words)
     assert result.exit_code == 130
     assert "Stopped. What was made is kept in out; the same command goes on." in result.stderr
@@ -130,6 +135,7 @@ BAD: list[tuple[tuple[object, ...], str]] = [
     (("nowhere",), "There is no folder nowhere."),
     (("cases", "--pairing", "p2p"), "say which, such as direct+p2p"),
     (("cases", "--pairing", "direct+nothing"), "There is no editor 'nothing'."),
+    (("cases", "--pairing", "instruct_pix2pix"), "None of these pairings can be run. instruct_pix2pix: "),
     (("cases", "--pairings", "none.json"), "none.json cannot be read"),
     (("cases", "--clip", "none"), "There is no folder none."),
     (("cases", "--structure", "none"), "There is no folder none."),
