@@ -17,24 +17,26 @@ CLOSE_OTHERS = (
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "cannot allocate memory")
 
 
-def explain(error: BaseException, job: Job) -> SfumatoError:
+def explain(error: BaseException, job: Job | str) -> SfumatoError:
     """Return the error for people: itself, a memory shortage with a next step, or the confession of a bug.
 
-    The traceback is logged; of a bug it is also in `.details`, and the cause is chained. What the frames of
-    the traceback hold is let go, for it may be most of the memory there is.
+    `job` may also be the name of what was done. The traceback is logged; of a bug it is also in `.details`,
+    and the cause is chained. What the frames of the traceback hold is let go, for it may be most of the
+    memory there is.
     """
+    name = job if isinstance(job, str) else job.id
     details = "".join(traceback.format_exception(error))
     traceback.clear_frames(error.__traceback__)
     if isinstance(error, SfumatoError):
-        log.info("Job %s ended: %s", job.id, error)
+        log.info("Job %s ended: %s", name, error)
         return error
     if ran_out_of_memory(error):
-        log.warning("Job %s ran out of memory: %s", job.id, error)
+        log.warning("Job %s ran out of memory: %s", name, error)
         told: SfumatoError = MemoryShortage(
             "There is not enough memory for this edit.", kept=KEPT, advice=CLOSE_OTHERS
         )
     else:
-        log.error("Job %s met a bug\n%s", job.id, details)
+        log.error("Job %s met a bug\n%s", name, details)
         told = SfumatoError(
             f"Something went wrong inside Sfumato or a plug-in; this is a bug ({_named(error)}).",
             kept=KEPT,

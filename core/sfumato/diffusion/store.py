@@ -2,11 +2,15 @@
 
 One safetensors file each: the tensors, and in its header as JSON everything else and a digest of the tensors.
 A second file could be lost or stale; one cannot. What is damaged is dropped, never believed.
+
+Several processes may share a folder: files appear whole, are read through one handle, and may be gone at any
+time. Two that write at once can together pass the limit until the later of them has made room again.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
 import os
@@ -14,11 +18,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from sfumato.diffusion.inversion import Inversion
@@ -28,6 +32,8 @@ from sfumato.files.atomic import write_atomically
 log = logging.getLogger(__name__)
 
 _FORMAT = 2
+_LONGEST_HEADER = 100_000_000
+"""Bytes; the library's own limit."""
 _DAMAGE = (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError)
 
 
@@ -57,9 +63,10 @@ class InversionStore:
         """Return the inversion kept under `key`, bit for bit, or None; a damaged one is dropped."""
         path = self._path(key)
         try:
-            with safe_open(path, framework="pt") as file:
-                about = _about(file.metadata())
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            data = (
+                path.read_bytes()
+            )  # safetensors opens a file twice by its name, and between there may be none
+            about, tensors = _about(io.BytesIO(data)), load(data)
             if about["digest"] != _digest(tensors):
                 raise ValueError("the digest differs")
             moved = {name: tensor.to(device) for name, tensor in tensors.items()}
@@ -85,9 +92,10 @@ class InversionStore:
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._make_room(len(data))
+            self._make_room(len(data), self._path(key))
             with write_atomically(self._path(key)) as file:
                 file.write(data)
+            self._make_room(0)
         except (OSError, StorageError) as error:
             log.warning("An inversion is not kept: %s", error)
 
@@ -97,8 +105,8 @@ class InversionStore:
         for path in self.folder.glob("*.safetensors"):
             try:
                 stat = path.stat()
-                with safe_open(path, framework="pt") as file:
-                    prompt = str(_about(file.metadata())["values"]["prompt"])
+                with path.open("rb") as file:
+                    prompt = str(_about(file)["values"]["prompt"])
                 found.append(Entry(path.stem, stat.st_size, stat.st_mtime, prompt))
             except _DAMAGE:
                 self._drop(path)
@@ -126,8 +134,9 @@ class InversionStore:
                 files.append((path, stat.st_size, stat.st_mtime))
         return sorted(files, key=lambda file: file[2])
 
-    def _make_room(self, wanted: int) -> None:
-        files = self._files()
+    def _make_room(self, wanted: int, replaced: Path | None = None) -> None:
+        """Drop the oldest until `wanted` bytes more find room; what is `replaced` makes room by itself."""
+        files = [file for file in self._files() if file[0] != replaced]
         total = sum(size for _, size, _ in files) + wanted
         for path, size, _ in files:
             if total <= self.limit_bytes:
@@ -143,8 +152,12 @@ class InversionStore:
             log.warning("%s cannot be removed: %s", path.name, error)
 
 
-def _about(metadata: Mapping[str, str] | None) -> dict[str, Any]:
-    about = json.loads((metadata or {})["sfumato"])
+def _about(file: BinaryIO) -> dict[str, Any]:
+    """What the header says: its length in 8 bytes, little-endian, then JSON (the safetensors format)."""
+    length = int.from_bytes(file.read(8), "little")
+    if length > _LONGEST_HEADER:
+        raise ValueError("the header has no end")
+    about = json.loads(json.loads(file.read(length))["__metadata__"]["sfumato"])
     if about["format"] != _FORMAT:
         raise ValueError(f"format {about['format']}")
     return about

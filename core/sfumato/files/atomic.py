@@ -35,7 +35,7 @@ def write_atomically(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        if target.exists():
+        with suppress(FileNotFoundError):  # there was none, or another process has just removed it
             part.chmod(stat.S_IMODE(target.stat().st_mode))
         part.replace(target)
         _sync_folder(target.parent)

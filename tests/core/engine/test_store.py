@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +102,33 @@ def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
     store.put("c", inversion())
     assert {entry.key for entry in store.entries()} == {"a", "c"}
     assert store.size <= store.limit_bytes
+
+
+def test_several_may_share_a_folder(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody reads half a file or trips over what another just removed, and the limit holds in the end."""
+    monkeypatch.setattr("sfumato.files.atomic.os.fsync", lambda _: None)  # more of them in the same time
+    wanted = [inversion(seed) for seed in range(5)]
+    probe = InversionStore(tmp_path / "probe", MEGABYTE)
+    probe.put("a", wanted[0])
+
+    def use(number: int) -> None:
+        store = InversionStore(tmp_path / "kept", int(probe.size * 2.5))
+        draw = random.Random(number)
+        for _ in range(700):
+            seed = draw.randrange(len(wanted))
+            if draw.random() < 0.5:
+                store.put(str(seed), wanted[seed])
+            elif (got := store.get(str(seed))) is not None:
+                assert torch.equal(got.x0, wanted[seed].x0)
+            assert len(store.entries()) <= 2 + 3, "each of three may add one before it makes room again"
+
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(use, range(3)))
+    assert not caplog.records
+    assert InversionStore(tmp_path / "kept", 0).size <= probe.size * 2.5
+    assert {path.suffix for path in (tmp_path / "kept").iterdir()} == {".safetensors"}
 
 
 def test_what_is_too_large_is_not_kept_and_costs_nothing(tmp_path: Path) -> None:

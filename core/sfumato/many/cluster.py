@@ -1,0 +1,216 @@
+"""Tasks on the machines of a Ray cluster (https://docs.ray.io), which an optional extra brings.
+
+Ray decides where a task runs and tries it again when its worker or its machine is lost. Tasks and results
+travel as bytes, so the machines need no file system in common; Sfumato and any model that is asked for must
+be on each of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import socket
+import time
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from typing import Any, TypeVar
+
+from sfumato import compose
+from sfumato.errors import InputError, SfumatoError
+from sfumato.failure import explain
+from sfumato.many.crew import Crew, processors
+from sfumato.many.worker import Done, Failed, Parcel, Work, attempted
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+HERE = "local"
+RETRIES = 1
+BEAT = 1.0
+"""Seconds between two looks at the cluster."""
+ANSWER = 10.0
+"""Seconds a cluster has to answer at all."""
+PATIENCE = 60.0
+"""Seconds a cluster may be without any worker before the run ends."""
+LOST = (
+    "The worker on the cluster that had it was lost, twice. All other results are kept. "
+    "Try it again; if its machine runs out of memory, with more --threads, so that fewer tasks share one."
+)
+
+
+def on_cluster(
+    tasks: Mapping[str, T], work: Work[T, R], crew: Crew
+) -> Generator[Done[R] | Failed, None, None]:
+    """`spread` on a Ray cluster; see there."""
+    with _connected(crew.ray) as ray:
+        cluster = _Cluster(ray, crew)
+        waiting = deque(tasks)
+        try:
+            while waiting or cluster.busy:
+                while waiting and cluster.has_room:
+                    key = waiting.popleft()
+                    packed = attempted(
+                        key, lambda key=key: Parcel.of(key, work, tasks[key], cluster.workshop)
+                    )
+                    if isinstance(packed, Failed):
+                        yield packed
+                    else:
+                        cluster.give(packed.result)
+                yield from cluster.news(BEAT)
+        except KeyboardInterrupt:
+            yield from cluster.news(0)
+            raise
+        finally:
+            cluster.dismiss()
+
+
+class _Cluster:
+    """What is under way on a cluster, and how much of it there is room for."""
+
+    def __init__(self, ray: Any, crew: Crew) -> None:
+        self._ray, self._crew = ray, crew
+        choices = self._choices()
+        self.workshop = crew.opener, choices
+        self._cards = 1 if str(choices["device"]).startswith("cuda") else 0
+        self._threads: int = choices["threads"]
+        self._at: dict[Any, str] = {}
+        self._seen, self._lonely = time.monotonic(), False
+        if not self._slots():
+            wanted = f"{self._threads} processors" + (" and a graphics card" if self._cards else "")
+            raise InputError(
+                f"No machine of the Ray cluster has {wanted} for a task.", advice="Say fewer --threads."
+            )
+        needs = {"num_cpus": self._threads, "num_gpus": self._cards, "max_retries": RETRIES}
+        self._do = ray.remote(**needs)(done)
+
+    def _choices(self) -> dict[str, Any]:
+        """What every worker opens, said in full: its machine's own settings must make no difference.
+
+        A graphics card is used where one is asked for by name, so that "auto" is the same on every machine.
+        """
+        if self._crew.ray == HERE and self._crew.processes:
+            said = self._crew.shared_out
+        else:
+            own, smallest = compose.chosen().threads, min(map(_processors, self._nodes()), default=1)
+            said = {"threads": max(min(own, smallest), 1)} | self._crew.said
+        device = said.get("device", "auto")
+        return {"precision": "auto"} | said | {"device": "cpu" if device == "auto" else device}
+
+    def _nodes(self) -> list[dict[str, float]]:
+        """The resources of each machine there is, of those that have processors to give."""
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        return [resources for resources in nodes if _processors(resources)]
+
+    def _slots(self) -> int:
+        """How many tasks run at once."""
+        slots = 0
+        for resources in self._nodes():
+            room = _processors(resources) // self._threads
+            slots += min(room, int(resources.get("GPU", 0))) if self._cards else room
+        return slots
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._at)
+
+    @property
+    def has_room(self) -> bool:
+        """One more than run at once, so that no worker waits for the next."""
+        return len(self._at) < (self._crew.processes or self._slots() + 1)
+
+    def give(self, parcel: Parcel) -> None:
+        self._at[self._do.remote(parcel)] = parcel.key
+
+    def news(self, timeout: float) -> Iterator[Done[Any] | Failed]:
+        """What came of tasks, waiting for the first. Raises `SfumatoError` if all workers are gone."""
+        if not self._at:
+            return
+        ready, _ = self._ray.wait(list(self._at), num_returns=len(self._at), timeout=0)
+        if not ready:
+            ready, _ = self._ray.wait(list(self._at), num_returns=1, timeout=timeout)
+        for reference in ready:
+            yield self._result(reference, self._at.pop(reference))
+        self._look_after(bool(ready))
+
+    def _result(self, reference: Any, key: str) -> Done[Any] | Failed:
+        lost = self._ray.exceptions
+        try:
+            return pickle.loads(self._ray.get(reference))
+        except (lost.WorkerCrashedError, lost.OutOfMemoryError, lost.NodeDiedError, lost.ObjectLostError):
+            return Failed(key, LOST)
+        except Exception as error:
+            told = explain(error, key)
+            return Failed(key, str(told), told.details)
+
+    def _look_after(self, news: bool) -> None:
+        """Wait for machines that come back, but not for ever."""
+        now = time.monotonic()
+        if news or self._slots():
+            self._seen = now
+        elif now - self._seen > PATIENCE:
+            raise SfumatoError(
+                "The Ray cluster has lost all its workers.",
+                kept="What was finished is kept.",
+                advice="Run the same command again when they are back; only what is missing is done.",
+            )
+
+    def dismiss(self) -> None:
+        """Take back what is under way; Ray ends the workers that are at it."""
+        for reference in self._at:
+            with suppress(Exception):  # it has ended meanwhile, or the cluster is gone
+                self._ray.cancel(reference, force=True)
+        self._at.clear()
+
+
+def done(parcel: Parcel) -> bytes:
+    """What a worker of the cluster runs."""
+    return parcel.done()
+
+
+def _processors(resources: Mapping[str, float]) -> int:
+    return int(resources.get("CPU", 0))
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[Any]:
+    """The `ray` module, connected. Raises `SfumatoError` if it is missing or the cluster does not answer."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
+    os.environ.setdefault("RAY_task_oom_retries", str(RETRIES))
+    if address == HERE:  # so that Ray listens to this machine alone, as it does elsewhere than on Linux
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    try:
+        ray = import_module("ray")  # not `import`: type checkers run without the extra too
+    except ImportError as error:
+        raise SfumatoError("Ray is not installed.", advice="Run: pip install 'sfumato[ray]'.") from error
+    own = not ray.is_initialized()
+    if own:
+        _connect(ray, address)
+    try:
+        yield ray
+    finally:
+        if own:
+            ray.shutdown()
+
+
+def _connect(ray: Any, address: str) -> None:
+    quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    alone = {"num_cpus": processors(), "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    try:
+        _knock(address)
+        ray.init(address=address, **quiet, **(alone if address == HERE else {}))
+    except Exception as error:  # Ray raises nearly everything for an address that leads nowhere
+        why = " ".join(str(error).split())[:200].rstrip(".")
+        raise SfumatoError(
+            f"The Ray cluster at '{address}' cannot be reached ({why}).",
+            advice="Check the address, and with `ray status` on that machine whether the cluster runs.",
+        ) from error
+
+
+def _knock(address: str) -> None:
+    """Raise `OSError` if nobody listens there; Ray itself would go on trying for minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER).close()

@@ -1,0 +1,64 @@
+"""The same on Ray: two workers, one of which is killed on the way."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sfumato.errors import SfumatoError
+from sfumato.many.crew import Crew
+from sfumato.many.spreading import spread
+from tests.chores import chore
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_without_the_extra_it_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(SfumatoError, match=r"Ray is not installed\. Run: pip install 'sfumato\[ray\]'"):
+        list(spread({"a": "fine"}, chore, Crew(ray="local")))
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], Path]:
+    """What the runs on Ray said, by the first word of each line, and the folder of the notes."""
+    pytest.importorskip("ray")
+    folder = tmp_path_factory.mktemp("notes")
+    here = os.environ | {"PYTHONPATH": str(ROOT), "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    words = [sys.executable, "-m", "tests.core.many.on_ray", str(folder)]
+    ran = subprocess.run(words, env=here, cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert ran.returncode == 0, ran.stderr
+    lines = [line.partition(" ") for line in ran.stdout.splitlines()]
+    return {word: rest for word, _, rest in lines}, folder
+
+
+@pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:1", "ray://127.0.0.1:1", "auto"])
+def test_a_cluster_that_is_not_there_is_a_sentence(told: tuple[dict[str, str], Path], address: str) -> None:
+    assert told[0][address].startswith(f"The Ray cluster at '{address}' cannot be reached (")
+    assert told[0][address].endswith("whether the cluster runs.")
+
+
+def test_a_killed_worker_costs_nothing_but_its_task_which_is_done_again(
+    told: tuple[dict[str, str], Path],
+) -> None:
+    names = ("first", "mortal", "second", "third")
+    assert {name: told[0][name] for name in names} == {name: name for name in names}
+    begun = {name: len((told[1] / name).read_text().split()) for name in names}
+    assert begun == {"first": 1, "mortal": 2, "second": 1, "third": 1}, "nothing else is done twice"
+
+
+def test_failures_are_told_as_elsewhere(told: tuple[dict[str, str], Path]) -> None:
+    assert told[0]["a"] == "fine"
+    assert "was lost, twice" in told[0]["b"]
+    assert told[0]["c"] == "It cannot be done. Ask for less."
+    assert "this is a bug (ZeroDivisionError: a bug)" in told[0]["d"]
+    assert "lambda" in told[0]["e"]
+    assert "lambda" in told[0]["f"]
+
+
+def test_no_machine_with_so_many_processors_is_a_sentence(told: tuple[dict[str, str], Path]) -> None:
+    assert told[0]["crowd"].startswith("No machine of the Ray cluster has 3 processors")
