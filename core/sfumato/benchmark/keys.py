@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator, Mapping
 
 from sfumato.benchmark.cases import Case
+from sfumato.benchmark.masks import Runs
 from sfumato.benchmark.pairings import IDENTITY, TRUTH, VAE, asked
 from sfumato.benchmark.plan import Row
-from sfumato.benchmark.runner import Task, loaded
+from sfumato.benchmark.runner import Kind, Task, loaded
 from sfumato.errors import InputError
 from sfumato.method import Recipe
+from sfumato.plugins import Registry
 from sfumato.provenance import machine
 from sfumato.workshop import Workshop
 
@@ -25,6 +28,7 @@ class Keys:
         self._workshop = workshop
         self._keys: dict[tuple[str, str], str] = {}
         self._digests: dict[str, str] = {}
+        self._pictures: dict[str, str] = {}
         self._identities: dict[str, list[object]] = {}
 
     def of(self, row: Row, case: Case) -> str:
@@ -38,15 +42,11 @@ class Keys:
         return self._keys[row.name, case.id]
 
     def _told(self, row: Row, case: Case) -> list[object]:
-        task = task_of(row, case, self._workshop)
-        picture = hashlib.sha256(task.picture).hexdigest()
-        return [
-            picture,
-            task.recipe.model_dump(mode="json"),
-            task.mask,
-            task.kind,
-            *self._made_by(task.recipe),
-        ]
+        if case.id not in self._pictures:
+            self._pictures[case.id] = hashlib.sha256(_bytes(case)).hexdigest()
+        recipe, mask, kind = _asked(row, case, self._workshop.registry)
+        asked_for = recipe.model_dump(mode="json"), mask, kind
+        return [self._pictures[case.id], *asked_for, *self._made_by(recipe)]
 
     def _made_by(self, recipe: Recipe) -> list[object]:
         """The model's weights, the methods' versions, and the machine as far as it decides the bits."""
@@ -78,17 +78,35 @@ class Keys:
         return self._digests[case.id]
 
 
-def task_of(row: Row, case: Case, workshop: Workshop) -> Task:
-    """What a row asks for a case. Raises `InputError` if the picture is gone."""
+class Tasks(Mapping[str, Task]):
+    """What rows ask for cases, by key. A picture is read when its turn comes: `InputError` if it is gone."""
+
+    def __init__(self, wanted: Mapping[str, tuple[Row, Case]], registry: Registry) -> None:
+        self._wanted, self._registry = wanted, registry
+
+    def __getitem__(self, key: str) -> Task:
+        row, case = self._wanted[key]
+        return Task(_bytes(case), *_asked(row, case, self._registry))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._wanted)
+
+    def __len__(self) -> int:
+        return len(self._wanted)
+
+
+def _asked(row: Row, case: Case, registry: Registry) -> tuple[Recipe, Runs | None, Kind]:
+    if row.name == VAE:
+        return row.pairing.recipe, None, "vae"
+    recipe, mask = asked(row.pairing, case, registry)
+    return recipe, None if mask is None else case.mask, "decoded" if row.pairing.decoded else "edit"
+
+
+def _bytes(case: Case) -> bytes:
     try:
-        picture = case.picture.read_bytes()
+        return case.picture.read_bytes()
     except OSError as error:
         raise _gone(case) from error
-    if row.name == VAE:
-        return Task(picture, row.pairing.recipe, kind="vae")
-    recipe, mask = asked(row.pairing, case, workshop.registry)
-    kind = "decoded" if row.pairing.decoded else "edit"
-    return Task(picture, recipe, None if mask is None else case.mask, kind)
 
 
 def _gone(case: Case) -> InputError:

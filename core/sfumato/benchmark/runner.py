@@ -34,6 +34,9 @@ from sfumato.workshop import Workshop
 if TYPE_CHECKING:
     from sfumato.models.model import Model
 
+Kind = Literal["edit", "decoded", "vae"]
+"""The finished picture, or what the model decodes, or only through its autoencoder and back."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -43,8 +46,7 @@ class Task:
     """The file."""
     recipe: Recipe
     mask: Runs | None = None
-    kind: Literal["edit", "decoded", "vae"] = "edit"
-    """The finished picture, or what the model decodes, or only through its autoencoder and back."""
+    kind: Kind = "edit"
 
 
 @dataclass(frozen=True)
@@ -153,8 +155,8 @@ def loaded(recipe: Recipe, workshop: Workshop) -> Model:
 
 def in_place(tasks: Mapping[str, Task], workshop: Workshop) -> Iterator[tuple[str, Made | SfumatoError]]:
     """Do tasks one after another in this process, in their order; one that fails does not stop the others."""
-    for key, task in tasks.items():
+    for key in tasks:
         try:
-            yield key, work(task, workshop)
+            yield key, work(tasks[key], workshop)
         except SfumatoError as error:
             yield key, error

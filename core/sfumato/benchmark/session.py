@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sfumato.benchmark.cases import Case, Pictures, load_pictures, png_pixels
 from sfumato.benchmark.estimate import Estimate
-from sfumato.benchmark.keys import FREE, Keys, hashed, task_of
+from sfumato.benchmark.keys import FREE, Keys, Tasks, hashed
 from sfumato.benchmark.metrics import Picture
 from sfumato.benchmark.pairings import TRUTH
 from sfumato.benchmark.plan import Row
@@ -20,7 +20,9 @@ from sfumato.errors import InputError, SfumatoError
 from sfumato.workshop import Workshop
 
 Make = Callable[[Mapping[str, Task], Workshop], Iterator[tuple[str, Made | SfumatoError]]]
-"""Does tasks, here or elsewhere, and gives what became of each as it is known, in any order."""
+"""Does tasks, here or elsewhere, and gives what became of each as it is known, in any order.
+
+To look a task up reads its picture, and may raise `InputError`."""
 _REMEMBERED = 8
 """Cases whose pictures are kept in memory."""
 
@@ -77,14 +79,15 @@ class Session:
         """Case by case, so that a case's pairings find its inversions while they are kept."""
         self._estimate.expect(row.name for row, _ in self._todo(self.rows).values())
         todo = self._todo(rows)
-        tasks: dict[str, Task] = {}
+        missing: dict[str, tuple[Row, Case]] = {}
         for key, (row, case) in todo.items():
             ready = self._ready(key, row, case)
             if ready is None:
-                tasks[key] = task_of(row, case, self.workshop)
+                missing[key] = row, case
             else:
                 yield self._step(row, case, ready, fresh=False)
-        for key, came in make(tasks, self.workshop) if tasks else ():
+        tasks = Tasks(missing, self.workshop.registry)
+        for key, came in make(tasks, self.workshop) if missing else ():
             row, case = todo[key]
             yield self._step(row, case, self._kept(key, row, case, came), fresh=True)
 

@@ -328,6 +328,18 @@ def test_a_folder_of_cases_that_goes_away_is_one_sentence(bench: Bench) -> None:
         list(session.run())
 
 
+def test_a_picture_that_goes_away_in_between_costs_its_case_alone(bench: Bench) -> None:
+    session = bench.session()
+    gone = read_cases(bench.folder).cases[1]
+    steps = session.run()
+    told = [next(steps)]
+    gone.picture.unlink()
+    told = [step.result for step in (*told, *steps) if step.result.failure]
+    assert {result.case for result in told} == {gone.id}
+    assert f"Case {gone.id}: There is no file" in told[0].failure
+    assert table(session)["fake"].cases == 3
+
+
 def slow_after(monkeypatch: pytest.MonkeyPatch, limit: float) -> None:
     monkeypatch.setattr(session_module, "SLOW", limit)
 
