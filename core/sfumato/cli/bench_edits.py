@@ -36,7 +36,7 @@ def edits(
     folder: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FOLDER]",
+            metavar="FOLDER",
             help="Cases in PIE-Bench's structure, or the name of a set; by default the set that comes along.",
         ),
     ] = None,
