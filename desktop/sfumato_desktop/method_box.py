@@ -125,7 +125,13 @@ class MethodBox(QWidget):
         return editor is None or editor.inversion != "none"
 
     def _choose(self, kind: Kind, name: str) -> None:
+        """Take a method; where the chosen model cannot do it, one that can comes along."""
         self._names[kind] = name
+        info = self.method(kind)
+        able = self._able(info) if info is not None and kind == "editor" else None
+        if able is not None and able.name != self._model_name:
+            self.choose_model(able.name)
+            return
         self._show()
         self.edited.emit()
 
@@ -170,22 +176,34 @@ class MethodBox(QWidget):
 
     def _options(self, kind: Kind) -> list[Option]:
         infos = [info for (each, _), info in self._methods.items() if each == kind]
-        options = [Option(info.name, info.title, self._refused(info)) for info in infos]
+        options = [self._option(info) for info in infos]
         chosen = self._names[kind]
         if chosen not in {option.name for option in options}:
             title = f"missing plugin “{chosen}”" if self._loaded else "Loading the methods…"
             options.append(Option(chosen, title))
         return options
 
-    def _refused(self, info: MethodInfo) -> str | None:
-        """Why a method can never work with the model and the other methods there are."""
+    def _option(self, info: MethodInfo) -> Option:
+        able = self._able(info) if info.kind == "editor" else None
+        if able is None or able.name == self._model_name:
+            return Option(info.name, info.title, self._refused(info, self.model()))
+        return Option(info.name, f"{info.title} (with {able.title})")
+
+    def _able(self, info: MethodInfo) -> ModelInfo | None:
+        """The model to use an editor with: the chosen one if it can, else the first there is that can."""
+        chosen = self.model()
+        models = [*([chosen] if chosen else ()), *self._models.values()]
+        return next((model for model in models if self._refused(info, model) is None), None)
+
+    def _refused(self, info: MethodInfo, model: ModelInfo | None) -> str | None:
+        """Why a method can never work with a model and the other methods there are."""
         if info.kind == "inverter":
             editor = self.method("editor")
-            return refusal(editor, info, self.model(), facts=_ALL_THERE) if editor else None
+            return refusal(editor, info, model, facts=_ALL_THERE) if editor else None
         inverters: list[MethodInfo | None] = [
             i for (kind, _), i in self._methods.items() if kind == "inverter"
         ]
-        reasons = [refusal(info, each, self.model(), facts=_ALL_THERE) for each in inverters or [None]]
+        reasons = [refusal(info, each, model, facts=_ALL_THERE) for each in inverters or [None]]
         return None if None in reasons else reasons[0]
 
     def _model_options(self) -> list[Option]:

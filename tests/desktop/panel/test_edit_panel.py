@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
@@ -17,8 +19,8 @@ from PySide6.QtWidgets import (
     QToolButton,
 )
 
-from sfumato.events import Advanced, Ready
-from sfumato.method import Recipe
+from sfumato.events import Advanced, ModelInfo, Ready
+from sfumato.method import Ability, Recipe
 from sfumato_desktop.edit_panel import EditPanel
 
 FULL = Recipe(
@@ -349,3 +351,18 @@ def test_every_control_has_a_name_a_tip_and_an_object_name(panel):
         assert widget.objectName(), widget
         assert widget.accessibleName(), widget.objectName()
         assert widget.toolTip(), widget.objectName()
+
+
+def test_a_method_for_another_model_takes_that_model_along(panel, ready):
+    able = ModelInfo("seer", "Seer", 128, 8, frozenset({Ability.ATTENTION}))
+    panel.set_catalogue(replace(ready, models=(*ready.models, able)))
+    editors = panel.findChild(QComboBox, "editor")
+    assert item(editors, "look").text() == "Look (with Seer)"
+    assert item(editors, "look").isEnabled()
+    editors.setCurrentIndex(editors.findData("look"))
+    assert (panel.recipe().editor, panel.recipe().model) == ("look", "seer")
+    assert item(editors, "swap").text() == "Swap (with Starter)"
+    editors.setCurrentIndex(editors.findData("draw"))  # which any model can do: nothing is changed for it
+    assert (panel.recipe().editor, panel.recipe().model) == ("draw", "seer")
+    editors.setCurrentIndex(editors.findData("swap"))
+    assert (panel.recipe().editor, panel.recipe().model) == ("swap", "starter")
