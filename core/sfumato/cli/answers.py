@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -82,13 +83,31 @@ def walked(steps: Generator[Progress, None, R]) -> R:
         steps.close()
 
 
+@contextmanager
+def counting(total: int) -> Iterator[Callable[[], None]]:
+    """Show how many of so many things are done, and how long the rest will take; call it after each."""
+    began, done = time.monotonic(), 0
+
+    def count() -> None:
+        nonlocal done
+        done += 1
+        left = (time.monotonic() - began) / done * (total - done)
+        show(f"{done} of {total}", done, total, left)
+
+    with _bar() as show:
+        show(f"0 of {total}", 0, total, None)
+        yield count
+
+
 class _Bar:
     def __init__(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
         columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}")
-        self.progress = Progress(*columns, console=Console(stderr=True), transient=True)
+        self.progress = Progress(
+            *columns, console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()
+        )
         self.task = self.progress.add_task("Starting", total=None, left="")
 
     def __call__(self, stage: str, step: int, total: int, seconds_left: float | None) -> None:

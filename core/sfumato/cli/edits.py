@@ -8,8 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from sfumato import compose
+from sfumato.cli import many_options as m
 from sfumato.cli import options as o
 from sfumato.cli.answers import answering, run
+from sfumato.cli.lists import is_many
 from sfumato.cli.pictures import control_images, open_document, refuse_output, write_error_map, write_results
 from sfumato.document.compositor import flatten
 from sfumato.document.layers import Document
@@ -21,8 +23,8 @@ from sfumato.workshop import Workshop
 
 def edit(
     ctx: typer.Context,
-    picture: o.Picture,
-    output: o.Output,
+    pictures: m.Pictures,
+    output: m.Results,
     source: o.Source = None,
     target: o.Target = None,
     negative: o.Negative = None,
@@ -34,6 +36,7 @@ def edit(
     values: o.Values = None,
     inverter_values: o.InverterValues = None,
     mask: o.MaskFile = None,
+    masks: m.Masks = None,
     auto_mask: o.AutoMask = None,
     auto_mask_values: o.AutoMaskValues = None,
     control: o.Controls = None,
@@ -56,11 +59,23 @@ def edit(
     precision: o.Precision = None,
     threads: o.Threads = None,
     recipe: o.RecipeFile = None,
+    form: m.Format = None,
+    overwrite: m.Overwrite = False,
+    processes: m.Processes = None,
+    ray: m.Ray = None,
 ) -> None:
-    """Change what a picture shows; outside the mask every pixel stays as it is."""
+    """Change what a picture shows; outside the mask every pixel stays as it is.
+
+    Several pictures, folders and lists are edited one by one into a folder. A line of a .csv or .jsonl list
+    may say what options say, and goes before them. What is there already is not done again.
+    """
     with answering():
+        if is_many(pictures) or any(given is not None for given in (masks, form, ray)):
+            from sfumato.cli.batch import edit_many  # which is made of what is in this module
+
+            return edit_many(ctx.params)
         refuse_output(output)
-        asked, document = o.recipe_of(ctx.params), open_document(picture)
+        asked, document = o.recipe_of(ctx.params), open_document(pictures[0])
         for note in document.notes:
             typer.echo(note, err=True)
         job, workshop = prepared(asked, document, ctx.params)

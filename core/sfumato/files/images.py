@@ -167,7 +167,7 @@ def export_image(document: Document, path: Path | str, *, quality: int = 95, rec
         raise InputError(f"WebP takes at most {MAX_WEBP_SIDE} pixels a side.", advice="Export PNG or TIFF.")
     image = _flat_image(document, opaque=file_format == "JPEG")
     options = _options(file_format, quality) | _carried(document, file_format)
-    saved = _newest_recipe(document) if recipe else None
+    saved = newest_recipe(document) if recipe else None
     if saved is not None:
         options |= embedding(saved, file_format)
     if file_format == "TIFF":
@@ -215,7 +215,8 @@ def _tiff_tags(options: dict[str, Any]) -> dict[str, Any]:
     return options | {"exif": tags}
 
 
-def _newest_recipe(document: Document) -> SavedRecipe | None:
+def newest_recipe(document: Document) -> SavedRecipe | None:
+    """The request of the topmost visible edit layer, and what it was used on; None if there is none."""
     for layer in reversed(document.layers):
         if layer.edit is not None and layer.visible:
             source = fingerprint(flatten(document, below=layer.id))
