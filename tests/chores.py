@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import time
@@ -9,10 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sfumato.benchmark.runner import Made, Task
 from sfumato.errors import InputError
-
-AT_ONCE = 4
-"""Workers that a test waits for, at most."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ def doubled(number: int, bench: Any) -> tuple[int, int, int, Any]:
 
 
 def chore(what: str, bench: Any) -> str:
-    """Do what `what` says: "fail", "bug", "die", "die once FOLDER", "wait FOLDER NAME"; else say it back."""
+    """Do what `what` says: fail, bug, die, unpicklable, begin FOLDER (and not end); else say it back."""
     match what.split():
         case ["fail"]:
             raise InputError("It cannot be done.", advice="Ask for less.")
@@ -41,11 +40,6 @@ def chore(what: str, bench: Any) -> str:
             raise ZeroDivisionError("a bug")
         case ["die"]:
             os.kill(os.getpid(), signal.SIGKILL)
-        case ["die", "once", folder]:
-            place = Path(folder) / "died"
-            if not place.exists():
-                place.touch()
-                os.kill(os.getpid(), signal.SIGKILL)
         case ["begin", folder]:
             (Path(folder) / f"{os.getpid()}").touch()
             try:
@@ -55,6 +49,20 @@ def chore(what: str, bench: Any) -> str:
         case ["unpicklable"]:
             return lambda: None  # type: ignore[return-value]
     return what
+
+
+def copied(task: Task, bench: Any) -> Made:
+    """A picture as it is, with a line in a file of the folder NOTES; the first one kills its process."""
+    notes = Path(os.environ["NOTES"])
+    name = hashlib.sha256(task.picture + task.kind.encode()).hexdigest()
+    with (notes / f"{name}.txt").open("a") as file:
+        file.write("begun\n")
+    try:
+        (notes / "killed").touch(exist_ok=False)
+    except FileExistsError:
+        return Made(task.picture, {}, {"inversion": 0.0, "edit": 0.1})
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
 
 
 def noted(task: tuple[str, str], bench: Any) -> str:

@@ -27,6 +27,17 @@ class Walk(Generic[P, R]):
         self.result = yield from self._steps
 
 
+def finished(steps: Generator[P, None, R]) -> R:
+    """Go through `steps` without looking, close them, and return what they return."""
+    walk = Walk(steps)
+    try:
+        for _ in walk:
+            pass
+        return walk.result
+    finally:
+        steps.close()
+
+
 def stepped(steps: Generator[Advance, None, R]) -> Generator[Advance, None, R]:
     """Run each step with gradients off, and close `steps` whatever happens.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
@@ -23,6 +23,9 @@ from sfumato.errors import SfumatoError
 from sfumato.events import Cost, Outcome
 from sfumato.failure import explain
 from sfumato.files.images import open_image
+from sfumato.many.crew import Crew
+from sfumato.many.spreading import spread
+from sfumato.many.worker import Done
 from sfumato.method import Job, Recipe
 from sfumato.models.catalogue import Additions
 from sfumato.pace import Advance
@@ -153,10 +156,25 @@ def loaded(recipe: Recipe, workshop: Workshop) -> Model:
     return walk.result
 
 
-def in_place(tasks: Mapping[str, Task], workshop: Workshop) -> Iterator[tuple[str, Made | SfumatoError]]:
-    """Do tasks one after another in this process, in their order; one that fails does not stop the others."""
-    for key in tasks:
-        try:
-            yield key, work(tasks[key], workshop)
-        except SfumatoError as error:
-            yield key, error
+Make = Callable[[Mapping[str, Task], Workshop], Iterator[tuple[str, Made | SfumatoError]]]
+"""Does tasks, here or elsewhere, and gives what became of each as it is known, in any order.
+
+To look a task up reads its picture, and may raise `InputError`."""
+
+
+def made_by(crew: Crew) -> Make:
+    """A crew as what does tasks; `workshop` is used for those that are done in this process."""
+
+    def make(
+        tasks: Mapping[str, Task], workshop: Workshop
+    ) -> Generator[tuple[str, Made | SfumatoError], None, None]:
+        with closing(spread(tasks, work, crew, here=workshop)) as outcomes:
+            for outcome in outcomes:
+                done = isinstance(outcome, Done)
+                yield outcome.key, outcome.result if done else SfumatoError(outcome.sentence)
+
+    return make
+
+
+in_place = made_by(Crew())
+"""Tasks one after another in this process, in their order; one that fails does not stop the others."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,16 +13,12 @@ from sfumato.benchmark.metrics import Picture
 from sfumato.benchmark.pairings import TRUTH
 from sfumato.benchmark.plan import Row
 from sfumato.benchmark.results import Result, Results, place_of
-from sfumato.benchmark.runner import Made, Task, in_place
+from sfumato.benchmark.runner import Made, Make, Task, in_place
 from sfumato.benchmark.scoring import VERSION, Scorer
 from sfumato.benchmark.selection import SLOW
 from sfumato.errors import InputError, SfumatoError
 from sfumato.workshop import Workshop
 
-Make = Callable[[Mapping[str, Task], Workshop], Iterator[tuple[str, Made | SfumatoError]]]
-"""Does tasks, here or elsewhere, and gives what became of each as it is known, in any order.
-
-To look a task up reads its picture, and may raise `InputError`."""
 _REMEMBERED = 8
 """Cases whose pictures are kept in memory."""
 

@@ -16,13 +16,16 @@ from sfumato.benchmark.pairings import HEADLINE, Pairing, every, from_file, name
 from sfumato.benchmark.plan import Choice, baselines, planned
 from sfumato.benchmark.publish import publish
 from sfumato.benchmark.results import Results
+from sfumato.benchmark.runner import Make, made_by
 from sfumato.benchmark.scoring import Scorer
 from sfumato.benchmark.session import Session
 from sfumato.benchmark.sets import CaseSet
+from sfumato.cli import many_options as m
 from sfumato.cli import options as o
 from sfumato.cli.answers import FAILURE, INTERRUPTED, answering
 from sfumato.cli.bench_told import shown, tell
 from sfumato.errors import InputError
+from sfumato.many.crew import Crew
 from sfumato.method import Recipe
 from sfumato.workshop import Workshop
 
@@ -75,6 +78,8 @@ def edits(
     device: o.Device = None,
     precision: o.Precision = None,
     threads: o.Threads = None,
+    processes: m.Processes = None,
+    ray: m.Ray = None,
 ) -> None:
     """Measure pairings on many edits: what was left alone, what became of the rest, and what it cost.
 
@@ -84,7 +89,8 @@ def edits(
     """
     with answering():
         given, results = ctx.params, Results(output)
-        workshop = compose.workshop(**{name: given[name] for name in o.MACHINE}, cache_dir=output / "cache")
+        crew = _crew(given, output)
+        workshop = compose.workshop(**crew.machine | {"cache_dir": output / "cache"})
         chosen = _case_set(folder, workshop)
         found = read_cases(chosen.folder)
         _tell_refused(found)
@@ -94,7 +100,7 @@ def edits(
             raise InputError(f"None of these pairings can be run. {rows[0].name}: {rows[0].refusal}")
         scorer = _scorer(given, chosen.judge, workshop)
         session = Session([*baselines(rows, base), *rows], scorer, results, workshop)
-        interrupted = _run(session)
+        interrupted = _run(session, made_by(crew))
         header, table = publish(session, found, base)
         tell(table, session, header, markdown=markdown)
         if interrupted:
@@ -103,6 +109,16 @@ def edits(
         workshop.store.clear()
         if any(line.failed for line in table):
             raise typer.Exit(FAILURE)
+
+
+def _crew(given: dict[str, Any], output: Path) -> Crew:
+    """Who makes the edits. Inversions are shared where workers see this machine's disk, else not kept at all.
+
+    What a cluster's machines kept of another run would make costs look smaller than they are.
+    """
+    crew = m.crew_of(given)
+    kept = {"cache_dir": (output / "cache").absolute()} if crew.here else {"store_limit_bytes": 0}
+    return replace(crew, choices={**crew.choices, **kept})
 
 
 def _case_set(folder: Path | None, workshop: Workshop) -> CaseSet:
@@ -158,11 +174,11 @@ def _scorer(given: dict[str, Any], own_judge: Path | None, workshop: Workshop) -
     )
 
 
-def _run(session: Session) -> bool:
+def _run(session: Session, make: Make) -> bool:
     """Do what is missing, showing how far it is; return whether somebody stopped it."""
     try:
         with shown() as show:
-            for step in session.run():
+            for step in session.run(make):
                 show(step)
                 if step.result.failure:
                     typer.echo(

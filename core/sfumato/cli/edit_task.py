@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from sfumato.cli.edits import job_of
 from sfumato.cli.pictures import open_document, write_results
 from sfumato.method import Recipe
 from sfumato.perform import perform
-from sfumato.walking import Walk, stepped
+from sfumato.walking import finished, stepped
 from sfumato.workshop import Workshop
 
 File = tuple[str, bytes]
@@ -53,11 +52,7 @@ def edit_one(task: EditTask, workshop: Workshop) -> Edited:
         ]
         mask = None if task.mask is None else _laid(place / "mask", task.mask)
         job = job_of(task.recipe, document, {"mask": mask, "control": controls})
-        with closing(stepped(perform(job, workshop))) as steps:
-            walk = Walk(steps)
-            for _ in walk:
-                pass
-        outcome = walk.result
+        outcome = finished(stepped(perform(job, workshop)))
         (place / "results").mkdir()
         written = write_results(document, job, outcome, place / "results" / task.output)
         return Edited(_files(written), (*document.notes, *outcome.notes), outcome.seconds)

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from math import log10
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 
+from sfumato.cli import many_options as m
 from sfumato.cli import options as o
-from sfumato.cli.answers import answering, run
+from sfumato.cli.answers import answering, counting
 from sfumato.cli.attention import Figure
 from sfumato.cli.edits import job_of, workshop_of
 from sfumato.cli.pictures import open_document, refuse_drawing
 from sfumato.document.compositor import flatten
 from sfumato.document.layers import Document, Layer
-from sfumato.errors import InputError
+from sfumato.errors import InputError, SfumatoError
 from sfumato.files.figures import Panel, figure, write_figure
-from sfumato.method import Pixels
+from sfumato.many.crew import Crew
+from sfumato.many.spreading import spread
+from sfumato.many.worker import Failed
+from sfumato.method import Job, Pixels
+from sfumato.order import check
+from sfumato.perform import perform
+from sfumato.walking import finished, stepped
+from sfumato.workshop import Workshop
 
 sweep = typer.Typer(
     help="Compare adding noise with inverting, as a strip.", rich_markup_mode=None, no_args_is_help=True
@@ -46,6 +55,8 @@ def strength(
     device: o.Device = None,
     precision: o.Precision = None,
     threads: o.Threads = None,
+    processes: m.Processes = None,
+    ray: m.Ray = None,
 ) -> None:
     """Go so far into noise and come back: by adding noise, and by DDIM inversion. PSNR under each picture.
 
@@ -75,6 +86,8 @@ def eta(
     device: o.Device = None,
     precision: o.Precision = None,
     threads: o.Threads = None,
+    processes: m.Processes = None,
+    ray: m.Ray = None,
 ) -> None:
     """Come back with fresh noise in every step: none (eta 0, DDIM) to as much as in training (1, DDPM)."""
     with answering():
@@ -87,20 +100,48 @@ def _sweep(given: dict[str, Any], columns: Sequence[tuple[str, dict[str, float]]
     refuse_drawing(output)
     document = open_document(given["picture"])
     asked = o.recipe_of({**given, "target": target, "method": "reprompt"})
-    workshop, original = workshop_of(given), flatten(document)
-    rows = []
-    for inverter, title in _ROWS:
-        panels = [Panel(original, "the picture")]
+    crew, workshop, original = m.crew_of(given), workshop_of(given), flatten(document)
+    jobs = {}
+    for inverter, _ in _ROWS:
         for caption, change in columns:
             recipe = asked.model_copy(update={**change, "inverter": inverter, "inverter_values": {}})
             job = job_of(o.settled(recipe, workshop.registry), document, given)
-            outcome = run(job, workshop)
-            edited = Layer("edit", outcome.patches[0], *outcome.box[:2])
-            made = flatten(Document(document.width, document.height, [*document.layers, edited]))
-            panels.append(Panel(made, caption, _psnr(made, original)))
+            check(job, workshop)
+            jobs[f"{inverter}, {caption}"] = job
+    made, rows = _all_made(jobs, crew, workshop), []
+    for inverter, title in _ROWS:
+        panels = [Panel(original, "the picture")]
+        for caption, _ in columns:
+            edited = Layer("edit", *made[f"{inverter}, {caption}"])
+            whole = flatten(Document(document.width, document.height, [*document.layers, edited]))
+            panels.append(Panel(whole, caption, _psnr(whole, original)))
         rows.append((f"{title}: {asked.source or 'no words'} > {target or 'no words'}", panels))
     write_figure(figure(rows, side=_SIDE), output)
     typer.echo(f"Wrote {output}")
+
+
+_Placed = tuple[Pixels, int, int]
+"""What was made, and where in the document: left, top."""
+
+
+def made_of(job: Job, workshop: Workshop) -> _Placed:
+    """One picture of a strip, in whatever process. Raises `SfumatoError`."""
+    outcome = finished(stepped(perform(job, workshop)))
+    return outcome.patches[0], *outcome.box[:2]
+
+
+def _all_made(jobs: Mapping[str, Job], crew: Crew, workshop: Workshop) -> dict[str, _Placed]:
+    """Raises `SfumatoError` for the first that fails: a strip with a hole in it compares nothing."""
+    made = {}
+    with closing(spread(jobs, made_of, crew, here=workshop)) as outcomes, counting(len(jobs)) as count:
+        for outcome in outcomes:
+            if isinstance(outcome, Failed):
+                failure = SfumatoError(f"{outcome.key}: {outcome.sentence}")
+                failure.details = outcome.details
+                raise failure
+            made[outcome.key] = outcome.result
+            count()
+    return made
 
 
 def _shares(text: str) -> list[float]:

@@ -18,16 +18,14 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any, TypeVar
 
-from sfumato import compose
 from sfumato.errors import InputError, SfumatoError
 from sfumato.failure import explain
-from sfumato.many.crew import Crew, processors
+from sfumato.many.crew import LOCAL, Crew, processors
 from sfumato.many.worker import Done, Failed, Parcel, Work, attempted
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-HERE = "local"
 RETRIES = 1
 BEAT = 1.0
 """Seconds between two looks at the cluster."""
@@ -72,7 +70,7 @@ class _Cluster:
 
     def __init__(self, ray: Any, crew: Crew) -> None:
         self._ray, self._crew = ray, crew
-        choices = self._choices()
+        choices = crew.machine
         self.workshop = crew.opener, choices
         self._cards = 1 if str(choices["device"]).startswith("cuda") else 0
         self._threads: int = choices["threads"]
@@ -86,30 +84,12 @@ class _Cluster:
         needs = {"num_cpus": self._threads, "num_gpus": self._cards, "max_retries": RETRIES}
         self._do = ray.remote(**needs)(done)
 
-    def _choices(self) -> dict[str, Any]:
-        """What every worker opens, said in full: its machine's own settings must make no difference.
-
-        A graphics card is used where one is asked for by name, so that "auto" is the same on every machine.
-        """
-        if self._crew.ray == HERE and self._crew.processes:
-            said = self._crew.shared_out
-        else:
-            own, smallest = compose.chosen().threads, min(map(_processors, self._nodes()), default=1)
-            said = {"threads": max(min(own, smallest), 1)} | self._crew.said
-        device = said.get("device", "auto")
-        return {"precision": "auto"} | said | {"device": "cpu" if device == "auto" else device}
-
-    def _nodes(self) -> list[dict[str, float]]:
-        """The resources of each machine there is, of those that have processors to give."""
-        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        return [resources for resources in nodes if _processors(resources)]
-
     def _slots(self) -> int:
         """How many tasks run at once."""
         slots = 0
-        for resources in self._nodes():
-            room = _processors(resources) // self._threads
-            slots += min(room, int(resources.get("GPU", 0))) if self._cards else room
+        for node in self._ray.nodes():
+            room = int(node["Resources"].get("CPU", 0)) // self._threads if node["Alive"] else 0
+            slots += min(room, int(node["Resources"].get("GPU", 0))) if self._cards else room
         return slots
 
     @property
@@ -170,16 +150,12 @@ def done(parcel: Parcel) -> bytes:
     return parcel.done()
 
 
-def _processors(resources: Mapping[str, float]) -> int:
-    return int(resources.get("CPU", 0))
-
-
 @contextmanager
 def _connected(address: str) -> Iterator[Any]:
     """The `ray` module, connected. Raises `SfumatoError` if it is missing or the cluster does not answer."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
     os.environ.setdefault("RAY_task_oom_retries", str(RETRIES))
-    if address == HERE:  # so that Ray listens to this machine alone, as it does elsewhere than on Linux
+    if address == LOCAL:  # so that Ray listens to this machine alone, as it does elsewhere than on Linux
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     try:
         ray = import_module("ray")  # not `import`: type checkers run without the extra too
@@ -200,7 +176,7 @@ def _connect(ray: Any, address: str) -> None:
     alone = {"num_cpus": processors(), "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
     try:
         _knock(address)
-        ray.init(address=address, **quiet, **(alone if address == HERE else {}))
+        ray.init(address=address, **quiet, **(alone if address == LOCAL else {}))
     except Exception as error:  # Ray raises nearly everything for an address that leads nowhere
         why = " ".join(str(error).split())[:200].rstrip(".")
         raise SfumatoError(

@@ -11,6 +11,8 @@ from sfumato import compose
 from sfumato.errors import InputError
 from sfumato.many.worker import Opener
 
+LOCAL = "local"
+"""The address of a cluster that is started on this machine, and ends with the run."""
 MOST_PROCESSES = 256
 """Each holds a model in memory; more of them is a slip of the finger."""
 
@@ -41,14 +43,25 @@ class Crew:
         return self.processes <= 1 and not self.ray
 
     @property
-    def said(self) -> dict[str, Any]:
-        """The choices that were made."""
-        return {name: value for name, value in self.choices.items() if value is not None}
+    def here(self) -> bool:
+        """Whether all workers are on this machine."""
+        return self.ray in ("", LOCAL)
 
     @property
-    def shared_out(self) -> dict[str, Any]:
-        """The choices of one of several processes: unless threads are said, they share the processors."""
-        return {"threads": max(processors() // max(self.processes, 1), 1)} | self.said
+    def machine(self) -> dict[str, Any]:
+        """What every worker opens its workshop with: the choices, and what makes all workers alike.
+
+        Unless threads are said, processes share the processors, and machines of a cluster all take as many as
+        this one would. On a cluster a graphics card is used where one is asked for by name: "auto" must mean
+        the same on each of its machines.
+        """
+        said = {name: value for name, value in self.choices.items() if value is not None}
+        if self.processes > 1 and self.here:
+            said = {"threads": max(processors() // self.processes, 1)} | said
+        if self.ray:
+            said = {"threads": compose.chosen().threads, "device": "auto"} | said
+            said["device"] = "cpu" if said["device"] == "auto" else said["device"]
+        return said
 
 
 def processors() -> int:

@@ -40,7 +40,7 @@ def on_processes(
 ) -> Generator[Done[R] | Failed, None, None]:
     """`spread` on processes of this machine; see there."""
     team = _Team(min(crew.processes, len(tasks)))
-    with_this = crew.opener, crew.shared_out
+    with_this = crew.opener, crew.machine
     waiting, deaths = deque(tasks), dict[str, int]()
     try:
         while waiting or team.busy:

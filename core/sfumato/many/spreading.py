@@ -51,7 +51,7 @@ def _in_place(
     def do(key: str) -> Any:
         task = tasks[key]
         if not opened:
-            opened.append(crew.opener(**crew.said))
+            opened.append(crew.opener(**crew.machine))
         return work(task, opened[0])
 
     for key in tasks:

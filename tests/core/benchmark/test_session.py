@@ -21,15 +21,17 @@ from sfumato.benchmark.judge import Reading
 from sfumato.benchmark.pairings import named
 from sfumato.benchmark.plan import Choice, Row, baselines, planned
 from sfumato.benchmark.results import Result, Results
-from sfumato.benchmark.runner import in_place
+from sfumato.benchmark.runner import in_place, made_by
 from sfumato.benchmark.scoring import COLUMNS, Scorer
 from sfumato.benchmark.session import Session, Step
 from sfumato.benchmark.table import EQUAL, Line, lines
 from sfumato.diffusion.inversion import Inversion
 from sfumato.errors import InputError, MethodError
 from sfumato.events import Cost
+from sfumato.many.crew import Crew
 from sfumato.method import Edit, Editor, EditRequest, Need, Progress, Recipe
 from sfumato.params import Params
+from tests.chores import copied, opened
 
 BASE = Recipe(steps=2)
 Make = Callable[..., Any]
@@ -202,6 +204,23 @@ def test_an_interrupt_within_an_edit_loses_that_edit_alone(bench: Bench) -> None
     again = bench.session()
     list(again.run())
     assert (first.made, again.made) == (1, 7)
+
+
+def test_a_worker_that_is_killed_loses_nothing_and_a_rerun_makes_nothing(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    monkeypatch.setenv("NOTES", str(notes))
+    monkeypatch.setattr("sfumato.benchmark.runner.work", copied)
+    make = made_by(Crew(processes=2, opener=opened))  # type: ignore[arg-type]
+    first = bench.session()
+    assert not failures(list(first.run(make)))
+    begun = [len(path.read_text().split()) for path in notes.glob("*.txt")]
+    assert sorted(begun) == [1, 1, 1, 1, 1, 1, 1, 2], "only what the killed one was at is begun again"
+    again = bench.session()
+    assert len(list(again.run(make))) == 16
+    assert (first.made, again.made) == (8, 0)
 
 
 def test_lines_and_pictures_that_were_cut_short_are_made_again(bench: Bench) -> None:

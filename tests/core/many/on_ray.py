@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sfumato.errors import SfumatoError
-from sfumato.many.cluster import HERE
-from sfumato.many.crew import Crew
+from sfumato.many.crew import LOCAL, Crew
 from sfumato.many.spreading import spread
 from sfumato.many.worker import Done
 from tests.chores import chore, noted, opened
@@ -28,16 +27,16 @@ def main(folder: Path) -> None:
 
     # Kept open between the two runs; `spread` alone would start one for each.
     with_two = {"num_cpus": 2, "include_dashboard": False, "log_to_driver": False}
-    ray.init(address=HERE, _node_ip_address="127.0.0.1", **with_two)
+    ray.init(address=LOCAL, _node_ip_address="127.0.0.1", **with_two)
     tasks = {name: (name, str(folder)) for name in ("first", "mortal", "second", "third")}
-    for each in spread(tasks, noted, crew(HERE)):
+    for each in spread(tasks, noted, crew(LOCAL)):
         print(each.key, each.result if isinstance(each, Done) else each.sentence)
     many: dict[str, Any] = {"a": "fine", "b": "die", "c": "fail", "d": "bug", "e": "unpicklable"}
-    for each in spread(many | {"f": lambda: "cannot be sent either"}, chore, crew(HERE)):
+    for each in spread(many | {"f": lambda: "cannot be sent either"}, chore, crew(LOCAL)):
         print(each.key, each.result if isinstance(each, Done) else each.sentence)
     assert ray.is_initialized(), "a cluster that was open stays open"
     try:
-        list(spread({"a": "fine"}, chore, crew(HERE, threads=3)))
+        list(spread({"a": "fine"}, chore, crew(LOCAL, threads=3)))
     except SfumatoError as error:
         print(f"crowd {error}")
 
