@@ -31,6 +31,8 @@ BEAT = 1.0
 """Seconds between two looks at the cluster."""
 ANSWER = 10.0
 """Seconds a cluster has to answer at all."""
+GRACE = 10.0
+"""Seconds a worker has to end the step it is in before it is killed."""
 PATIENCE = 60.0
 """Seconds a cluster may be without any worker before the run ends."""
 LOST = (
@@ -138,9 +140,13 @@ class _Cluster:
             )
 
     def dismiss(self) -> None:
-        """Take back what is under way; Ray ends the workers that are at it."""
-        for reference in self._at:
-            with suppress(Exception):  # it has ended meanwhile, or the cluster is gone
+        """Take back what is under way: at the next line of Python, else with the worker that is at it."""
+        with suppress(Exception):  # some have ended meanwhile, or the cluster is gone
+            for reference in self._at:
+                self._ray.cancel(reference)
+            at = list(self._at)
+            _, left = self._ray.wait(at, num_returns=len(at), timeout=GRACE) if at else ([], [])
+            for reference in left:
                 self._ray.cancel(reference, force=True)
         self._at.clear()
 
@@ -181,7 +187,8 @@ def _connect(ray: Any, address: str) -> None:
         why = " ".join(str(error).split())[:200].rstrip(".")
         raise SfumatoError(
             f"The Ray cluster at '{address}' cannot be reached ({why}).",
-            advice="Check the address, and with `ray status` on that machine whether the cluster runs.",
+            advice="Check the address, with `ray status` there whether it runs, and whether it wants a token "
+            "(RAY_AUTH_MODE=token).",
         ) from error
 
 
