@@ -13,7 +13,7 @@ from sfumato.benchmark.metrics import Picture
 from sfumato.benchmark.pairings import TRUTH
 from sfumato.benchmark.plan import Row
 from sfumato.benchmark.results import Result, Results, place_of
-from sfumato.benchmark.runner import Made, Make, Task, in_place
+from sfumato.benchmark.runner import Made, Make, in_place
 from sfumato.benchmark.scoring import VERSION, Scorer
 from sfumato.benchmark.selection import SLOW
 from sfumato.errors import InputError, SfumatoError

@@ -15,7 +15,7 @@ from sfumato.many.crew import Crew
 Pictures = Annotated[
     list[Path],
     typer.Argument(
-        metavar="IN...",
+        metavar="IN",
         help="A picture or an .ora project; or several, folders, and lists: .txt, .csv or .jsonl.",
     ),
 ]

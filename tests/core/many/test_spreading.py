@@ -157,6 +157,18 @@ def test_closing_ends_the_workers(tmp_path: Path) -> None:
     assert (tmp_path / "unwound").exists()
 
 
+def test_what_is_not_said_is_the_same_for_all_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sfumato.many.crew.processors", lambda: 8)
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    assert crew(0, threads=None).machine == {}
+    assert crew(3, precision="bf16").machine == {"threads": 2, "precision": "bf16"}
+    assert crew(3, threads=7).machine == {"threads": 7}
+    assert crew(16).machine == {"threads": 1}
+    assert Crew(ray="auto", processes=4).machine == {"threads": 5, "device": "cpu"}
+    assert Crew(ray="local", processes=4).machine == {"threads": 2, "device": "cpu"}
+    assert Crew(ray="auto", choices={"device": "cuda"}).machine == {"threads": 5, "device": "cuda"}
+
+
 @pytest.mark.parametrize("processes", [-1, 1000])
 def test_a_silly_number_is_a_sentence(processes: int) -> None:
     with pytest.raises(InputError, match=f"There cannot be {processes} processes"):
