@@ -32,7 +32,7 @@ def doubled(number: int, bench: Any) -> tuple[int, int, int, Any]:
 
 
 def chore(what: str, bench: Any) -> str:
-    """Do what `what` says: fail, bug, die, unpicklable, begin FOLDER (and not end); else say it back."""
+    """Do what `what` says: fail, bug, die, unpicklable, mark FILE, wait FOLDER COUNT, begin FOLDER."""
     match what.split():
         case ["fail"]:
             raise InputError("It cannot be done.", advice="Ask for less.")
@@ -40,6 +40,11 @@ def chore(what: str, bench: Any) -> str:
             raise ZeroDivisionError("a bug")
         case ["die"]:
             os.kill(os.getpid(), signal.SIGKILL)
+        case ["mark", path]:
+            Path(path).touch()
+        case ["wait", folder, count]:
+            while len(list(Path(folder).iterdir())) < int(count):
+                time.sleep(0.02)
         case ["begin", folder]:
             (Path(folder) / f"{os.getpid()}").touch()
             try:

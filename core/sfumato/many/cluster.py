@@ -47,7 +47,7 @@ def on_cluster(
     """`spread` on a Ray cluster; see there."""
     with _connected(crew.ray) as ray:
         cluster = _Cluster(ray, crew)
-        waiting = deque(tasks)
+        waiting, ended = deque(tasks), list[Done[R] | Failed]()
         try:
             while waiting or cluster.busy:
                 while waiting and cluster.has_room:
@@ -56,12 +56,14 @@ def on_cluster(
                         key, lambda key=key: Parcel.of(key, work, tasks[key], cluster.workshop)
                     )
                     if isinstance(packed, Failed):
-                        yield packed
+                        ended.append(packed)
                     else:
                         cluster.give(packed.result)
-                yield from cluster.news(BEAT)
+                yield from ended  # now that all have work again, whatever the receiver does with these
+                ended = list(cluster.news(BEAT))
+            yield from ended
         except KeyboardInterrupt:
-            yield from cluster.news(0)
+            yield from [*ended, *cluster.news(0)]
             raise
         finally:
             cluster.dismiss()
@@ -77,7 +79,7 @@ class _Cluster:
         self._cards = 1 if str(choices["device"]).startswith("cuda") else 0
         self._threads: int = choices["threads"]
         self._at: dict[Any, str] = {}
-        self._seen, self._lonely = time.monotonic(), False
+        self._seen = time.monotonic()
         if not self._slots():
             wanted = f"{self._threads} processors" + (" and a graphics card" if self._cards else "")
             raise InputError(

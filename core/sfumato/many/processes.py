@@ -41,26 +41,29 @@ def on_processes(
     """`spread` on processes of this machine; see there."""
     team = _Team(min(crew.processes, len(tasks)))
     with_this = crew.opener, crew.machine
-    waiting, deaths = deque(tasks), dict[str, int]()
+    waiting, deaths, ended = deque(tasks), dict[str, int](), list[Done[R] | Failed]()
     try:
         while waiting or team.busy:
             while waiting and team.has_room:
                 key = waiting.popleft()
                 packed = attempted(key, lambda key=key: Parcel.of(key, work, tasks[key], with_this))
                 if isinstance(packed, Failed):
-                    yield packed
+                    ended.append(packed)
                 else:
                     team.give(packed.result)
+            yield from ended  # now that all have work again, whatever the receiver does with these
+            ended.clear()
             for key, came in team.news():
                 deaths[key] = deaths.get(key, 0) + (came is None)
                 if came is not None:
-                    yield came
+                    ended.append(came)
                 elif deaths[key] < ATTEMPTS:
                     waiting.append(key)  # last: with fewer neighbours it has more memory
                 else:
-                    yield Failed(key, LOST)
+                    ended.append(Failed(key, LOST))
+        yield from ended
     except KeyboardInterrupt:
-        yield from team.finished()
+        yield from [*ended, *team.finished()]
         raise
     finally:
         team.dismiss()

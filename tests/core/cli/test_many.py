@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sfumato.cli import edit_task
+from sfumato.cli.answers import counting
 from sfumato.cli.lists import entries
 from sfumato.errors import InputError
 from sfumato.files.images import read_recipe
@@ -276,6 +278,17 @@ def test_a_list_of_anything_is_pictures_or_a_sentence(somewhere: Path, name: str
         found, said = [], str(refused)
         assert name in said
     assert all(entry.where.endswith(f" of {name}") for entry in found)
+
+
+def test_a_count_says_how_far_it_is_and_how_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Any] = []
+    now = iter((0.0, 10.0, 30.0, 33.0))
+    monkeypatch.setattr("sfumato.cli.answers.time.monotonic", lambda: next(now))
+    monkeypatch.setattr("sfumato.cli.answers._bar", lambda: nullcontext(lambda *words: shown.append(words)))
+    with counting(3) as count:
+        for _ in range(3):
+            count()
+    assert shown == [("0 of 3", 0, 3, None), ("1 of 3", 1, 3, 20), ("2 of 3", 2, 3, 15), ("3 of 3", 3, 3, 0)]
 
 
 def test_another_process_gives_the_same_bits(some: Run) -> None:

@@ -157,6 +157,13 @@ def test_closing_ends_the_workers(tmp_path: Path) -> None:
     assert (tmp_path / "unwound").exists()
 
 
+def test_a_slow_task_holds_up_no_other(tmp_path: Path) -> None:
+    """It ends when all others have: whoever shared the tasks out beforehand would wait for ever."""
+    quick = {str(number): f"mark {tmp_path / str(number)}" for number in range(4)}
+    came = list(spread({"slow": f"wait {tmp_path} 4"} | quick, chore, crew(2)))
+    assert [each.key for each in came] == ["0", "1", "2", "3", "slow"]
+
+
 def test_what_is_not_said_is_the_same_for_all_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sfumato.many.crew.processors", lambda: 8)
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
