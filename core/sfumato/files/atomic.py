@@ -62,8 +62,9 @@ def sweep(folder: Path) -> int:
 def _refuse_unwritable(target: Path) -> None:
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, "is a folder")
-    if target.exists() and not os.access(target, os.W_OK):
-        raise PermissionError(errno.EACCES, "is read-only")
+    if target.is_file():
+        with suppress(FileNotFoundError):  # another process may remove it at any time
+            os.close(os.open(target, os.O_WRONLY))  # asking first and opening then would leave a gap
 
 
 def _sync_folder(folder: Path) -> None:
