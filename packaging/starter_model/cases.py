@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from sfumato.benchmark.masks import encode_runs
 from starter_model.artwork import Sprites
 from starter_model.captions import prompt
 from starter_model.changes import KINDS, Change, draw_change, instruction
@@ -72,13 +73,6 @@ def changed_mask(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray
     return np.asarray(differs.filter(ImageFilter.MaxFilter(2 * GROWN + 1))) > 0
 
 
-def runs(mask: NDArray[np.bool_]) -> list[int]:
-    """[start, length, start, length, …] over the row-major pixels of a mask."""
-    edges = np.flatnonzero(np.diff(mask.reshape(-1).astype(np.int8), prepend=0, append=0))
-    starts, ends = edges[::2], edges[1::2]
-    return np.stack([starts, ends - starts], axis=1).reshape(-1).tolist()
-
-
 def webp(pixels: NDArray[np.uint8]) -> bytes:
     """A picture (H, W, 3), not a pixel of it lost."""
     content = io.BytesIO()
@@ -96,7 +90,7 @@ def entry(change: Change, place: str, mask: NDArray[np.bool_]) -> dict[str, Any]
         "editing_instruction": instruction(change),
         "editing_type_id": str(KINDS.index(change.kind)),
         **blended_words(change),
-        "mask": runs(mask),
+        "mask": encode_runs(mask),
         "truth_path": place,
         "expected": expected(change),
         "world": {"before": asdict(change.before), "after": asdict(change.after), "which": change.which},

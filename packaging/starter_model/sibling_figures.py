@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sfumato.benchmark.judge import Expected, agrees
 from sfumato.method import Job, Recipe
 from sfumato.perform import perform
+from sfumato.walking import finished, stepped
 from sfumato.workshop import Workshop
 from starter_model.captions import prompt
 from starter_model.cases import changed_mask, expected
@@ -19,7 +20,7 @@ from starter_model.control import Edges, edges
 from starter_model.judge import score
 from starter_model.measures import Bench
 from starter_model.orders import TASKS, Order, draw_order, pictures, sentence
-from starter_model.swaps import finish, masked_decibels, performed
+from starter_model.swaps import masked_decibels, performed
 
 Pixels = NDArray[np.uint8]
 Figures = dict[str, float]
@@ -112,7 +113,8 @@ def agreement(found: Edges, wanted: Edges) -> float:
 def painted(recipe: Recipe, workshop: Workshop, control: Pixels | None = None) -> Pixels:
     """(H, W, 3): a picture made from words, along a control image (H, W, 3) where there is one."""
     images = {} if control is None else {"control": np.dstack([control, np.full_like(control[..., :1], 255)])}
-    return finish(perform(Job(recipe=recipe, control_images=images), workshop)).patches[0][..., :3]
+    outcome = finished(stepped(perform(Job(recipe=recipe, control_images=images), workshop)))
+    return outcome.patches[0][..., :3]
 
 
 def measure_controlled(

@@ -22,7 +22,7 @@ from starter_model.sibling_figures import (
     measure_instructed,
     measure_turbo,
 )
-from starter_model.siblings_stage import export_sibling, read_base
+from starter_model.siblings_stage import base_folder, export_sibling
 from starter_model.sources import chosen
 from starter_model.state import write_whole
 from starter_model.swaps import opened
@@ -86,7 +86,7 @@ ABOUT = {
 
 def figures(name: str, state: Path, settings: Settings, bench: Bench, model: Path) -> tuple[Figures, Pixels]:
     """What one sibling reaches, and rows of its sheet."""
-    starter, workshop = read_base(state, settings).folder, opened(state / name / "store")
+    starter, workshop = base_folder(state), opened(state / name / "store")
     measures: dict[str, Callable[[], tuple[Figures, Pixels]]] = {
         "instruct": lambda: measure_instructed(bench, settings, model, workshop),
         "control": lambda: measure_controlled(bench, settings, starter, model, workshop),
@@ -130,7 +130,7 @@ def card(about: About, report: Report, trained: Report, weights: dict[str, str])
 def measure_sibling(name: str, state: Path, settings: Settings, out: Path | None = None) -> Path:
     """Export a sibling, measure it, and write sheet and card into its folder."""
     folder = export_sibling(name, state, settings, out)
-    parts = Parts.load(read_base(state, settings).folder)
+    parts = Parts.load(base_folder(state))
     judge, _ = train_judge(state, settings, parts, 0)
     words = tuple(chosen(settings))
     bench = Bench(parts, judge.eval(), Sprites.load(state / "data"), words, settings.evaluation)

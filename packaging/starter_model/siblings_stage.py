@@ -48,10 +48,15 @@ class Base:
         return self.folder / "vae"
 
 
-def read_base(state: Path, settings: Settings) -> Base:
-    """This state's exported starter, else the shipped one. InputError where it is of another shape."""
+def base_folder(state: Path) -> Path:
+    """This state's exported starter, else the shipped one."""
     exported = state / "export"
-    folder = exported if (exported / "model_index.json").exists() else shipped()
+    return exported if (exported / "model_index.json").exists() else shipped()
+
+
+def read_base(state: Path, settings: Settings) -> Base:
+    """The starter of `base_folder`. InputError where it is of another shape."""
+    folder = base_folder(state)
     parts = Parts.load(folder)
     wanted = build_unet(settings.diffusion, settings.vae.latent_channels, 16).state_dict()
     found = parts.unet.state_dict()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +10,9 @@ from PIL import Image
 
 from sfumato.benchmark.judge import Reading
 from sfumato.compose import chosen, go_offline
-from sfumato.events import Outcome
 from sfumato.method import Job, Recipe
 from sfumato.perform import perform
+from sfumato.walking import finished, stepped
 from sfumato.workshop import Workshop, open_workshop
 from starter_model.captions import prompt
 from starter_model.changes import ONE_ATTRIBUTE, Change, propose
@@ -59,19 +57,10 @@ def opened(cache: Path) -> Workshop:
     return open_workshop(chosen().changed(cache_dir=cache, threads=2))
 
 
-def finish(steps: Generator[Any, None, Outcome]) -> Outcome:
-    """Run a job to its end."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-
-
 def performed(pixels: NDArray[np.uint8], recipe: Recipe, workshop: Workshop) -> NDArray[np.uint8]:
     """A picture (H, W, 3) edited as the program does it."""
     image = np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])
-    outcome = finish(perform(Job(recipe=recipe, image=image), workshop))
+    outcome = finished(stepped(perform(Job(recipe=recipe, image=image), workshop)))
     result, patch = Image.fromarray(pixels), Image.fromarray(outcome.patches[0])
     result.paste(patch, outcome.box[:2], patch)
     return np.asarray(result)

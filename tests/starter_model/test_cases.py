@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from starter_model.artwork import Sprites
 from starter_model.captions import prompt
-from starter_model.cases import bracketed, runs, write_cases
+from starter_model.cases import bracketed, write_cases
 from starter_model.changes import KINDS, ONE_ATTRIBUTE, draw_change, instruction
 from starter_model.concepts import concepts
 from starter_model.vocabulary import words as vocabulary
 from starter_model.world import held_out
+
+from sfumato.benchmark.masks import encode_runs
 
 WORDS = ("apple", "cat", "dog", "car", "balloon", "heart", "tree")
 ALL = tuple(concepts())
@@ -82,9 +84,9 @@ def test_the_same_seed_gives_the_same_cases(folder: Path, sprites: Sprites, tmp_
 
 def test_runs_are_starts_and_lengths() -> None:
     mask = np.array([[1, 1, 0], [0, 0, 1], [1, 0, 1]], bool)
-    assert runs(mask) == [0, 2, 5, 2, 8, 1]
-    assert runs(np.zeros((2, 2), bool)) == []
-    assert runs(np.ones((2, 2), bool)) == [0, 4]
+    assert encode_runs(mask) == (0, 2, 5, 2, 8, 1)
+    assert encode_runs(np.zeros((2, 2), bool)) == ()
+    assert encode_runs(np.ones((2, 2), bool)) == (0, 4)
 
 
 def test_what_is_new_in_a_prompt_is_bracketed() -> None:

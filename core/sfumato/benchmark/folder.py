@@ -83,11 +83,7 @@ def _case(root: Path, name: str, entry: Any) -> Case:
         instruction=_prompt(entry, "editing_instruction"),
         kind=str(entry.get("editing_type_id", "")),
         # One word alone is meant for both prompts, as "dog" in "a dog" -> "a sitting dog".
-        blended=None
-        if blended is None
-        else tuple((blended * 2)[:2])
-        if len(blended) < 2
-        else tuple(blended[:2]),
+        blended=None if blended is None else tuple((blended * 2)[:2]),
         mask=checked_runs(entry["mask"], size) if "mask" in entry else None,
         truth=truth,
         expected=_expected(entry.get("expected", [])),

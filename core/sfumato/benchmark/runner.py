@@ -31,7 +31,7 @@ from sfumato.models.catalogue import Additions
 from sfumato.pace import Advance
 from sfumato.perform import perform
 from sfumato.scene import Floats, region_of, to_picture, to_tensor
-from sfumato.walking import Walk, stepped
+from sfumato.walking import finished, stepped
 from sfumato.workshop import Workshop
 
 if TYPE_CHECKING:
@@ -150,10 +150,7 @@ def _round_trip(job: Job, workshop: Workshop) -> Made:
 
 def loaded(recipe: Recipe, workshop: Workshop) -> Model:
     """The model of a recipe, in memory. Raises `ModelError`."""
-    walk = Walk(workshop.load(recipe.model, Additions.of(recipe)))
-    for _ in walk:
-        pass
-    return walk.result
+    return finished(workshop.load(recipe.model, Additions.of(recipe)))
 
 
 Make = Callable[[Mapping[str, Task], Workshop], Iterator[tuple[str, Made | SfumatoError]]]

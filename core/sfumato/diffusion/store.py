@@ -63,9 +63,7 @@ class InversionStore:
         """Return the inversion kept under `key`, bit for bit, or None; a damaged one is dropped."""
         path = self._path(key)
         try:
-            data = (
-                path.read_bytes()
-            )  # safetensors opens a file twice by its name, and between there may be none
+            data = path.read_bytes()  # safetensors opens a file twice by its name; it may go in between
             about, tensors = _about(io.BytesIO(data)), load(data)
             if about["digest"] != _digest(tensors):
                 raise ValueError("the digest differs")
