@@ -15,7 +15,7 @@ import typer
 from sfumato.errors import InputError, SfumatoError
 from starter_model import diffusion_stage, evaluate_stage, siblings_card, siblings_stage, sources, vae_stage
 from starter_model.artwork import Sprites
-from starter_model.cases import write_cases
+from starter_model.cases import write_world_cases
 from starter_model.config import Settings, read_settings
 from starter_model.supervision import be_idle
 
@@ -142,7 +142,7 @@ def cases(
 ) -> None:
     """Render editing cases with their true results for `sfumato bench edits`."""
     words, sprites = tuple(sources.chosen(read_settings(config))), Sprites.load(place(state) / "data")
-    count = write_cases(out, sprites, words, each=each, seed=seed, side=side)
+    count = write_world_cases(out, sprites, words, each=each, seed=seed, side=side)
     print(f"cases: {count} in {out}")
 
 

@@ -7,25 +7,24 @@ must find in a good result, and to the scenes themselves.
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from difflib import SequenceMatcher
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from sfumato.benchmark.cases import Case
+from sfumato.benchmark.folder import Drawn, write_cases
+from sfumato.benchmark.judge import Expected
 from sfumato.benchmark.masks import encode_runs
 from starter_model.artwork import Sprites
 from starter_model.captions import prompt
 from starter_model.changes import KINDS, Change, draw_change, instruction
 from starter_model.judge import layout
 from starter_model.render import render
-from starter_model.state import write_whole
 
 GROWN = 3
 """Pixels by which a mask is larger than what truly changes, as one painted by hand would be."""
@@ -42,29 +41,26 @@ def bracketed(before: str, after: str) -> str:
     return " ".join(said)
 
 
-def blended_words(change: Change) -> dict[str, str]:
-    """The words whose places change, "source target"; left unsaid where more changes than a thing's place."""
+def blended_words(change: Change) -> tuple[str, ...] | None:
+    """The words whose places change, (source, target); None where more changes than a thing's place."""
     if change.kind not in ("object", "colour", "size", "place"):
-        return {}
-    old, new = (scene.things[change.which].word for scene in (change.before, change.after))
-    return {"blended_word": f"{old} {new}"}
+        return None
+    return tuple(scene.things[change.which].word for scene in (change.before, change.after))
 
 
-def expected(change: Change) -> list[dict[str, Any]]:
+def expected(change: Change) -> Iterator[Expected]:
     """What must be found in a good result: what was asked for, and the right things."""
     scene = change.after
-    found: list[dict[str, Any]] = []
     for place, thing in enumerate(scene.shown):
-        found.append({"what": "object", "thing": place, "value": thing.word})
+        yield Expected("object", thing.word, place)
         if change.kind in ("colour", "two changes") and thing.colour is not None:
-            found.append({"what": "colour", "thing": place, "value": thing.colour})
+            yield Expected("colour", thing.colour, place)
     if change.kind == "remove":
-        found.append({"what": "absent", "value": scene.things[change.which].word})
+        yield Expected("absent", scene.things[change.which].word)
     if change.kind in ("background", "surroundings", "two changes"):
-        found.append({"what": "background", "value": scene.background})
-    if change.kind in ("size", "place", "relation"):
-        found.append({"what": "layout", "value": layout(scene)})
-    return found
+        yield Expected("background", scene.background)
+    if stands := layout(scene) if change.kind in ("size", "place", "relation") else None:
+        yield Expected("layout", stands)
 
 
 def changed_mask(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -73,28 +69,24 @@ def changed_mask(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray
     return np.asarray(differs.filter(ImageFilter.MaxFilter(2 * GROWN + 1))) > 0
 
 
-def webp(pixels: NDArray[np.uint8]) -> bytes:
-    """A picture (H, W, 3), not a pixel of it lost."""
-    content = io.BytesIO()
-    Image.fromarray(pixels).save(content, "WEBP", lossless=True, method=6)
-    return content.getvalue()
-
-
-def entry(change: Change, place: str, mask: NDArray[np.bool_]) -> dict[str, Any]:
-    """A case as the mapping file holds it; its pictures are at `place` under their folders."""
+def drawn_case(name: str, change: Change, sprites: Sprites, side: int) -> Drawn:
+    """A case with its pictures of side × side pixels."""
+    source, truth = (render(scene, sprites, side).pixels for scene in (change.before, change.after))
     before, after = prompt(change.before), prompt(change.after)
-    return {
-        "image_path": place,
-        "original_prompt": before,
-        "editing_prompt": bracketed(before, after),
-        "editing_instruction": instruction(change),
-        "editing_type_id": str(KINDS.index(change.kind)),
-        **blended_words(change),
-        "mask": encode_runs(mask),
-        "truth_path": place,
-        "expected": expected(change),
-        "world": {"before": asdict(change.before), "after": asdict(change.after), "which": change.which},
-    }
+    case = Case(
+        id=name,
+        picture=Path(),
+        size=(side, side),
+        source=before,
+        target=bracketed(before, after),
+        instruction=instruction(change),
+        kind=str(KINDS.index(change.kind)),
+        blended=blended_words(change),
+        mask=encode_runs(changed_mask(source, truth)),
+        expected=tuple(expected(change)),
+        world={"before": asdict(change.before), "after": asdict(change.after), "which": change.which},
+    )
+    return Drawn(case, source, truth)
 
 
 def draw_cases(words: tuple[str, ...], each: int, seed: int) -> Iterator[tuple[str, Change]]:
@@ -105,20 +97,9 @@ def draw_cases(words: tuple[str, ...], each: int, seed: int) -> Iterator[tuple[s
             yield f"{number}{index:011}", draw_change(kind, words, rng, kept=True)
 
 
-def write_cases(
+def write_world_cases(
     folder: Path, sprites: Sprites, words: tuple[str, ...], *, each: int, seed: int, side: int
 ) -> int:
-    """Write the cases with their pictures of side × side pixels into a folder; returns how many."""
-    entries = {}
-    for name, change in draw_cases(words, each, seed):
-        number = KINDS.index(change.kind)
-        before, after = (render(scene, sprites, side).pixels for scene in (change.before, change.after))
-        place = f"{number}_{change.kind.replace(' ', '_')}/{name}.webp"
-        write_whole(folder / "annotation_images" / place, webp(before))
-        write_whole(folder / "truth_images" / place, webp(after))
-        entries[name] = entry(change, place, changed_mask(before, after))
-    types = {str(number): kind for number, kind in enumerate(KINDS)}
-    write_whole(folder / "edit_types.json", (json.dumps(types, indent=1) + "\n").encode())
-    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(each)}" for name, each in entries.items())
-    write_whole(folder / "mapping_file.json", f"{{\n{lines}\n}}\n".encode())
-    return len(entries)
+    """Write the cases into a folder; returns how many. Raises `StorageError`."""
+    cases = (drawn_case(name, change, sprites, side) for name, change in draw_cases(words, each, seed))
+    return write_cases(folder, cases, {str(number): kind for number, kind in enumerate(KINDS)})

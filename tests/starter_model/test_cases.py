@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from starter_model.artwork import Sprites
 from starter_model.captions import prompt
-from starter_model.cases import bracketed, write_cases
+from starter_model.cases import bracketed, write_world_cases
 from starter_model.changes import KINDS, ONE_ATTRIBUTE, draw_change, instruction
 from starter_model.concepts import concepts
 from starter_model.vocabulary import words as vocabulary
@@ -25,7 +25,7 @@ ALL = tuple(concepts())
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, sprites: Sprites) -> Path:
     place = tmp_path_factory.mktemp("cases")
-    assert write_cases(place, sprites, WORDS, each=2, seed=3, side=128) == 20
+    assert write_world_cases(place, sprites, WORDS, each=2, seed=3, side=128) == 20
     return place
 
 
@@ -77,7 +77,7 @@ def test_the_mask_holds_every_pixel_that_truly_changes(folder: Path) -> None:
 
 
 def test_the_same_seed_gives_the_same_cases(folder: Path, sprites: Sprites, tmp_path: Path) -> None:
-    write_cases(tmp_path, sprites, WORDS, each=2, seed=3, side=128)
+    write_world_cases(tmp_path, sprites, WORDS, each=2, seed=3, side=128)
     for file in folder.rglob("*.*"):
         assert (tmp_path / file.relative_to(folder)).read_bytes() == file.read_bytes()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -10,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from PIL import ExifTags
+from PIL import ExifTags, Image
 
-from sfumato.benchmark.cases import PIE_TYPES, Case, CaseFolder, png
+from sfumato.benchmark.cases import PIE_TYPES, Case, CaseFolder
 from sfumato.benchmark.judge import Attribute, Expected
 from sfumato.benchmark.masks import checked_runs
 from sfumato.benchmark.metrics import Picture
@@ -146,23 +147,26 @@ class Drawn:
     truth: Picture | None = None
 
 
-def write_cases(folder: Path, cases: Iterable[Drawn], types: Mapping[str, str] | None = None) -> None:
-    """Write a folder of cases that `read_cases` reads; `types` are names of edit types beside PIE-Bench's.
+def write_cases(folder: Path, cases: Iterable[Drawn], types: Mapping[str, str] | None = None) -> int:
+    """Write a folder of cases that `read_cases` reads, and return how many there are.
 
-    The mapping file comes last, so that a folder with one is whole. Raises `StorageError`.
+    `types` are names of edit types beside PIE-Bench's. Pictures are written as lossless WebP; the mapping
+    file comes last, so that a folder with one is whole. Raises `StorageError`.
     """
     names, entries = {**PIE_TYPES, **(types or {})}, {}
     for drawn in cases:
         case = drawn.case
         kind = f"{case.kind}_{_slug(names.get(case.kind, ''))}".strip("_") or "cases"
-        name = f"{kind}/{case.id}.png"
-        _write(folder / PICTURES / name, png(drawn.source))
+        name = f"{kind}/{case.id}.webp"
+        _write(folder / PICTURES / name, _webp(drawn.source))
         if drawn.truth is not None:
-            _write(folder / TRUTHS / name, png(drawn.truth))
+            _write(folder / TRUTHS / name, _webp(drawn.truth))
         entries[case.id] = _entry(case, name, drawn.truth is not None)
     if types:
-        _write(folder / TYPES, json.dumps(dict(types), indent=1).encode())
-    _write(folder / MAPPING, json.dumps(entries, indent=1).encode())
+        _write(folder / TYPES, (json.dumps(dict(types), indent=1) + "\n").encode())
+    lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(entry)}" for key, entry in entries.items())
+    _write(folder / MAPPING, f"{{\n{lines}\n}}\n".encode())
+    return len(entries)
 
 
 def _entry(case: Case, name: str, has_truth: bool) -> dict[str, Any]:
@@ -182,6 +186,12 @@ def _entry(case: Case, name: str, has_truth: bool) -> dict[str, Any]:
     if case.expected:
         entry["expected"] = [{"what": e.what, "thing": e.thing, "value": e.value} for e in case.expected]
     return entry | ({"world": dict(case.world)} if case.world else {})
+
+
+def _webp(pixels: Picture) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "WEBP", lossless=True, method=6)
+    return content.getvalue()
 
 
 def _slug(text: str) -> str:

@@ -108,10 +108,7 @@ def from_file(path: Path, base: Recipe) -> list[Pairing]:
         raise InputError(f"{path} is no JSON: {error}.") from error
     if not isinstance(entries, list) or not entries:
         raise InputError(f"{path} is no list of recipes.")
-    found = [_from_entry(path, number, entry, base) for number, entry in enumerate(entries, start=1)]
-    if len({pairing.name for pairing in found}) < len(found):
-        raise InputError(f"{path} has two pairings of one name.")
-    return found
+    return [_from_entry(path, number, entry, base) for number, entry in enumerate(entries, start=1)]
 
 
 def _from_entry(path: Path, number: int, entry: Any, base: Recipe) -> Pairing:

@@ -61,7 +61,7 @@ def follow(work: Generator[Advance, None, R], job: Job) -> R:
     walk, pace = Walk(steps), Pace()
     pace.begin()
     try:
-        with _bar() as show:
+        with bar() as show:
             for now in walk:
                 show(now.stage, now.step, now.total, pace.seconds_left(now))
         return walk.result
@@ -75,7 +75,7 @@ def walked(steps: Generator[Progress, None, R]) -> R:
     """Go through long work in the foreground, showing how far it is, and return what it returns."""
     walk = Walk(steps)
     try:
-        with _bar() as show:
+        with bar() as show:
             for now in walk:
                 show(now.stage, now.step, now.total, None)
         return walk.result
@@ -94,7 +94,7 @@ def counting(total: int) -> Iterator[Callable[[], None]]:
         left = (time.monotonic() - began) / done * (total - done)
         show(f"{done} of {total}", done, total, left)
 
-    with _bar() as show:
+    with bar() as show:
         show(f"0 of {total}", 0, total, None)
         yield count
 
@@ -111,16 +111,24 @@ class _Bar:
         self.task = self.progress.add_task("Starting", total=None, left="")
 
     def __call__(self, stage: str, step: int, total: int, seconds_left: float | None) -> None:
-        left = "" if seconds_left is None else f"{seconds_left:.0f} s left"
+        left = "" if seconds_left is None else f"about {duration(seconds_left)} left"
         self.progress.update(self.task, description=stage, completed=step, total=total, left=left)
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[str, int, int, float | None], None]]:
-    """A progress bar on a terminal, nothing elsewhere."""
+def bar() -> Iterator[Callable[[str, int, int, float | None], None]]:
+    """A progress bar on a terminal, nothing elsewhere: call it with stage, step, total, seconds left."""
     if not sys.stderr.isatty():
         yield lambda *_: None
         return
-    bar = _Bar()
-    with bar.progress:
-        yield bar
+    shown = _Bar()
+    with shown.progress:
+        yield shown
+
+
+def duration(seconds: float) -> str:
+    """So long, as people say it: in seconds, minutes or hours."""
+    minutes = round(seconds / 60)
+    if minutes < 2:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"

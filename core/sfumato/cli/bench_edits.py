@@ -22,8 +22,8 @@ from sfumato.benchmark.session import Session
 from sfumato.benchmark.sets import CaseSet
 from sfumato.cli import many_options as m
 from sfumato.cli import options as o
-from sfumato.cli.answers import FAILURE, INTERRUPTED, answering
-from sfumato.cli.bench_told import shown, tell
+from sfumato.cli.answers import FAILURE, INTERRUPTED, answering, bar
+from sfumato.cli.bench_told import tell
 from sfumato.errors import InputError
 from sfumato.many.crew import Crew
 from sfumato.method import Recipe
@@ -177,9 +177,10 @@ def _scorer(given: dict[str, Any], own_judge: Path | None, workshop: Workshop) -
 def _run(session: Session, make: Make) -> bool:
     """Do what is missing, showing how far it is; return whether somebody stopped it."""
     try:
-        with shown() as show:
+        with bar() as show:
             for step in session.run(make):
-                show(step)
+                what = f"{step.result.pairing}, case {step.result.case} ({step.done} of {step.total})"
+                show(what, step.done, step.total, step.seconds_left)
                 if step.result.failure:
                     typer.echo(
                         f"{step.result.pairing}, case {step.result.case}: {step.result.failure}", err=True

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import typer
 
@@ -12,44 +10,11 @@ from sfumato.benchmark import report
 from sfumato.benchmark.publish import PAGE
 from sfumato.benchmark.report import Header
 from sfumato.benchmark.results import LINES
-from sfumato.benchmark.session import Session, Step
+from sfumato.benchmark.session import Session
 from sfumato.benchmark.table import Line
 
 _WIDE = 240
 """Characters of a line of the table where it goes into a file or a pipe."""
-
-
-@contextmanager
-def shown() -> Iterator[Callable[[Step], None]]:
-    """A progress bar on a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda step: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[left]}"),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("Starting", total=None, left="")
-
-        def show(step: Step) -> None:
-            what = f"{step.result.pairing}, case {step.result.case}"
-            left = "" if step.seconds_left is None else f"about {_duration(step.seconds_left)} left"
-            bar.update(task, description=what, completed=step.done, total=step.total, left=left)
-
-        yield show
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if minutes < 2:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
 def tell(table: list[Line], session: Session, header: Header, *, markdown: bool) -> None:

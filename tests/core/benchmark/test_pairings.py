@@ -181,7 +181,6 @@ def test_the_published_pairing_of_the_manual_is_one(tmp_path: Path, builtin: Reg
         ('[{"name": "a", "steps": -1}]', "Pairing 1 of p.json"),
         ('[{"name": "a", "reweight": "much"}]', "reweight is a number"),
         ('[{"name": "vae"}]', "row of its own"),
-        ('[{"name": "a"}, {"name": "a"}]', "two pairings of one name"),
     ],
 )
 def test_a_bad_file_of_pairings_is_refused(tmp_path: Path, text: str, why: str) -> None:

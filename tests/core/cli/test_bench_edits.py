@@ -114,11 +114,11 @@ def test_a_run_that_is_stopped_says_how_to_go_on(
 
 
 def test_a_bad_case_is_told_and_the_rest_is_run(run: Run, cases: Path) -> None:
-    next((cases / "annotation_images").rglob("case-1.png")).unlink()
+    next((cases / "annotation_images").rglob("case-1.webp")).unlink()
     words = ("bench", "edits", cases, "-o", "out", "--pairing", "ddim_naive", "--cases", 1, *SMALL)
     result = run(*words)
     assert result.exit_code == 0, result.output
-    assert "Case case-1 is not used: Its picture 2_add_object/case-1.png is missing." in result.stderr
+    assert "Case case-1 is not used: Its picture 2_add_object/case-1.webp is missing." in result.stderr
 
 
 def test_the_set_that_comes_along_is_measured_without_a_folder(run: Run) -> None:
@@ -142,6 +142,14 @@ BAD: list[tuple[tuple[object, ...], str]] = [
     (("cases", "--judge", "none"), "none"),
     (("cases", "--model", "none"), "none"),
 ]
+
+
+def test_two_pairings_of_one_name_are_refused(run: Run, cases: Path) -> None:
+    Path("p.json").write_text('[{"name": "direct+p2p"}, {"name": "a"}]')
+    words = ("--pairing", "direct+p2p", "--pairings", "p.json")
+    result = run("bench", "edits", cases, "-o", "out", *words, *SMALL)
+    assert result.exit_code == 2
+    assert "There are two pairings called 'direct+p2p'." in result.stderr
 
 
 @pytest.mark.parametrize(("words", "why"), BAD)

@@ -284,7 +284,7 @@ def test_a_count_says_how_far_it_is_and_how_long_it_takes(monkeypatch: pytest.Mo
     shown: list[Any] = []
     now = iter((0.0, 10.0, 30.0, 33.0))
     monkeypatch.setattr("sfumato.cli.answers.time.monotonic", lambda: next(now))
-    monkeypatch.setattr("sfumato.cli.answers._bar", lambda: nullcontext(lambda *words: shown.append(words)))
+    monkeypatch.setattr("sfumato.cli.answers.bar", lambda: nullcontext(lambda *words: shown.append(words)))
     with counting(3) as count:
         for _ in range(3):
             count()
