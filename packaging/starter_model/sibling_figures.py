@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sfumato.benchmark.judge import Expected, agrees
+from sfumato.benchmark.judge import agrees
 from sfumato.method import Job, Recipe
 from sfumato.perform import perform
 from sfumato.walking import finished, stepped
@@ -59,7 +59,7 @@ def measure_instructed(
         told = [recipe.model_copy(update={"instruction": sentence(order)}) for order in orders]
         made = np.stack([performed(*each, workshop) for each in zip(shown, told, strict=True)])
         good = [
-            agrees([Expected(**each) for each in expected(order.change)], reading)
+            agrees(expected(order.change), reading)
             for order, reading in zip(orders, bench.judge.read(made), strict=True)
         ]
         masks = [~changed_mask(a, b) for a, b in zip(shown, truths, strict=True)]

@@ -12,7 +12,6 @@ import os
 import pickle
 import socket
 import time
-from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import import_module
@@ -21,7 +20,8 @@ from typing import Any, TypeVar
 from sfumato.errors import InputError, SfumatoError
 from sfumato.failure import explain
 from sfumato.many.crew import LOCAL, Crew, processors
-from sfumato.many.worker import Done, Failed, Parcel, Work, attempted
+from sfumato.many.handing import handed_out
+from sfumato.many.worker import Done, Failed, Parcel, Work
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -46,27 +46,7 @@ def on_cluster(
 ) -> Generator[Done[R] | Failed, None, None]:
     """`spread` on a Ray cluster; see there."""
     with _connected(crew.ray) as ray:
-        cluster = _Cluster(ray, crew)
-        waiting, ended = deque(tasks), list[Done[R] | Failed]()
-        try:
-            while waiting or cluster.busy:
-                while waiting and cluster.has_room:
-                    key = waiting.popleft()
-                    packed = attempted(
-                        key, lambda key=key: Parcel.of(key, work, tasks[key], cluster.workshop)
-                    )
-                    if isinstance(packed, Failed):
-                        ended.append(packed)
-                    else:
-                        cluster.give(packed.result)
-                yield from ended  # now that all have work again, whatever the receiver does with these
-                ended = list(cluster.news(BEAT))
-            yield from ended
-        except KeyboardInterrupt:
-            yield from [*ended, *cluster.news(0)]
-            raise
-        finally:
-            cluster.dismiss()
+        yield from handed_out(tasks, work, _Cluster(ray, crew))
 
 
 class _Cluster:
@@ -108,13 +88,12 @@ class _Cluster:
     def give(self, parcel: Parcel) -> None:
         self._at[self._do.remote(parcel)] = parcel.key
 
-    def news(self, timeout: float) -> Iterator[Done[Any] | Failed]:
-        """What came of tasks, waiting for the first. Raises `SfumatoError` if all workers are gone."""
+    def news(self, *, patient: bool = True) -> Iterator[Done[Any] | Failed]:
         if not self._at:
             return
         ready, _ = self._ray.wait(list(self._at), num_returns=len(self._at), timeout=0)
-        if not ready:
-            ready, _ = self._ray.wait(list(self._at), num_returns=1, timeout=timeout)
+        if patient and not ready:
+            ready, _ = self._ray.wait(list(self._at), num_returns=1, timeout=BEAT)
         for reference in ready:
             yield self._result(reference, self._at.pop(reference))
         self._look_after(bool(ready))
@@ -142,7 +121,7 @@ class _Cluster:
             )
 
     def dismiss(self) -> None:
-        """Take back what is under way: at the next line of Python, else with the worker that is at it."""
+        # At the next line of Python, else with the worker that is at it.
         with suppress(Exception):  # some have ended meanwhile, or the cluster is gone
             for reference in self._at:
                 self._ray.cancel(reference)

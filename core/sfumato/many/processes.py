@@ -11,7 +11,7 @@ import multiprocessing
 import pickle
 import signal
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
@@ -19,7 +19,8 @@ from typing import Any, TypeVar
 
 from sfumato.errors import SfumatoError
 from sfumato.many.crew import Crew
-from sfumato.many.worker import Done, Failed, Parcel, Work, attempted
+from sfumato.many.handing import handed_out
+from sfumato.many.worker import Done, Failed, Parcel, Work
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -39,34 +40,7 @@ def on_processes(
     tasks: Mapping[str, T], work: Work[T, R], crew: Crew
 ) -> Generator[Done[R] | Failed, None, None]:
     """`spread` on processes of this machine; see there."""
-    team = _Team(min(crew.processes, len(tasks)))
-    with_this = crew.opener, crew.machine
-    waiting, deaths, ended = deque(tasks), dict[str, int](), list[Done[R] | Failed]()
-    try:
-        while waiting or team.busy:
-            while waiting and team.has_room:
-                key = waiting.popleft()
-                packed = attempted(key, lambda key=key: Parcel.of(key, work, tasks[key], with_this))
-                if isinstance(packed, Failed):
-                    ended.append(packed)
-                else:
-                    team.give(packed.result)
-            yield from ended  # now that all have work again, whatever the receiver does with these
-            ended.clear()
-            for key, came in team.news():
-                deaths[key] = deaths.get(key, 0) + (came is None)
-                if came is not None:
-                    ended.append(came)
-                elif deaths[key] < ATTEMPTS:
-                    waiting.append(key)  # last: with fewer neighbours it has more memory
-                else:
-                    ended.append(Failed(key, LOST))
-        yield from ended
-    except KeyboardInterrupt:
-        yield from [*ended, *team.finished()]
-        raise
-    finally:
-        team.dismiss()
+    yield from handed_out(tasks, work, _Team(min(crew.processes, len(tasks)), crew))
 
 
 class _Worker:
@@ -79,7 +53,7 @@ class _Worker:
             self.process.start()
         theirs.close()  # so that the end of the process is the end of the pipe
         self.ready = False
-        self.at = ""
+        self.at: Parcel | None = None
 
     def hear(self) -> Done[Any] | Failed | None:
         """What came of its task; None if it only says that it began. Raises `EOFError` if it died."""
@@ -89,7 +63,7 @@ class _Worker:
             if not self.pipe.poll():
                 return None
             came = self.pipe.recv_bytes()
-        self.at = ""
+        self.at = None
         return pickle.loads(came)
 
     def end(self) -> None:
@@ -109,49 +83,55 @@ class _Worker:
 
 
 class _Team:
-    """At most `size` workers, started as they are needed."""
+    """At most `size` workers, started as they are needed; a task whose worker died is tried once more."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, crew: Crew) -> None:
+        self.workshop = crew.opener, crew.machine
         self._size = size
         self._context = multiprocessing.get_context("spawn")  # torch does not survive a fork
         self._workers: list[_Worker] = []
+        self._again: deque[Parcel] = deque()
+        self._deaths: Counter[str] = Counter()
 
     @property
     def busy(self) -> bool:
-        return any(worker.at for worker in self._workers)
+        return bool(self._again) or any(worker.at for worker in self._workers)
 
     @property
     def has_room(self) -> bool:
         return sum(bool(worker.at) for worker in self._workers) < self._size
 
     def give(self, parcel: Parcel) -> None:
-        """Hand a task to a worker that has none."""
         worker = next((worker for worker in self._workers if not worker.at), None)
         if worker is None:
             worker = _Worker(self._context)
             self._workers.append(worker)
-        worker.at = parcel.key
+        worker.at = parcel
         with suppress(OSError):  # it is dead, as `news` will tell
             worker.pipe.send(parcel)
 
-    def news(self, timeout: float | None = None) -> Iterator[tuple[str, Done[Any] | Failed | None]]:
-        """Wait for some: (key, what came of it), or (key, None) if a worker died on it."""
-        workers = {worker.pipe: worker for worker in self._workers if worker.at}
-        for pipe in wait(list(workers), timeout):
+    def news(self, *, patient: bool = True) -> Iterator[Done[Any] | Failed]:
+        while patient and self._again and self.has_room:  # last: with fewer neighbours it has more memory
+            self.give(self._again.popleft())
+        for pipe in wait([worker.pipe for worker in self._workers if worker.at], None if patient else 0):
             worker = next(each for each in self._workers if each.pipe is pipe)
-            key = worker.at
+            parcel = worker.at
+            assert parcel is not None  # those that have no task are not waited for
             try:
                 came = worker.hear()
             except (EOFError, OSError):
                 self._lose(worker)
-                yield key, None
-            else:
-                if came is not None:
-                    yield key, came
+                came = self._mourned(parcel)
+            if came is not None:
+                yield came
 
-    def finished(self) -> Iterator[Done[Any] | Failed]:
-        """What has ended and was not yet told of."""
-        yield from [came for _, came in self.news(0) if came is not None]
+    def _mourned(self, parcel: Parcel) -> Failed | None:
+        """What becomes of the task a worker died on: it has another try, or has failed."""
+        self._deaths[parcel.key] += 1
+        if self._deaths[parcel.key] == ATTEMPTS:
+            return Failed(parcel.key, LOST)
+        self._again.append(parcel)
+        return None
 
     def _lose(self, worker: _Worker) -> None:
         """Take leave of a dead worker. Raises `SfumatoError` if it never began: the next would not either."""
@@ -166,7 +146,6 @@ class _Team:
             )
 
     def dismiss(self) -> None:
-        """End all workers, each at the next line of Python of whatever it is doing."""
         for worker in self._workers:
             worker.end()
         for worker in self._workers:

@@ -1,0 +1,72 @@
+"""The loop that hands tasks to workers, whoever they are, and gives what comes of them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any, Protocol, TypeVar
+
+from sfumato.many.worker import Done, Failed, Opener, Parcel, Work, attempted
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Hands(Protocol):
+    """Workers that take tasks. Whoever holds them has to dismiss them."""
+
+    @property
+    def workshop(self) -> tuple[Opener, dict[str, Any]]:
+        """What each opens its workshop with."""
+        ...
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is under way."""
+        ...
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another task should be given now."""
+        ...
+
+    def give(self, parcel: Parcel) -> None:
+        """Take a task."""
+        ...
+
+    def news(self, *, patient: bool = True) -> Iterator[Done[Any] | Failed]:
+        """What has come of tasks; if `patient`, waiting for some. Raises `SfumatoError` if all are gone."""
+        ...
+
+    def dismiss(self) -> None:
+        """End everything, within a step of whatever is under way."""
+        ...
+
+
+def handed_out(
+    tasks: Mapping[str, T], work: Work[T, R], hands: Hands
+) -> Generator[Done[R] | Failed, None, None]:
+    """Every task once, looked up and packed when there is room for it; dismisses the workers at the end."""
+    waiting, ended = deque(tasks), list[Done[R] | Failed]()
+
+    def pack(key: str) -> Parcel:
+        return Parcel.of(key, work, tasks[key], hands.workshop)
+
+    try:
+        while waiting or hands.busy:
+            while waiting and hands.has_room:
+                key = waiting.popleft()
+                packed = attempted(key, lambda key=key: pack(key))
+                if isinstance(packed, Failed):
+                    ended.append(packed)
+                else:
+                    hands.give(packed.result)
+            yield from ended  # now that all have work again, whatever the receiver does with these
+            ended.clear()
+            ended.extend(hands.news())
+        yield from ended
+    except KeyboardInterrupt:
+        yield from [*ended, *hands.news(patient=False)]
+        raise
+    finally:
+        hands.dismiss()
