@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import signal
 import time
@@ -10,6 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
+from sfumato.benchmark.cases import png
 from sfumato.benchmark.runner import Made, Task
 from sfumato.errors import InputError
 
@@ -65,7 +70,8 @@ def copied(task: Task, bench: Any) -> Made:
     try:
         (notes / "killed").touch(exist_ok=False)
     except FileExistsError:
-        return Made(task.picture, {}, {"inversion": 0.0, "edit": 0.1})
+        with Image.open(io.BytesIO(task.picture)) as picture:
+            return Made(png(np.asarray(picture)), {}, {"inversion": 0.0, "edit": 0.1})
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 
