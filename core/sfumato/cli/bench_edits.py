@@ -94,8 +94,9 @@ def edits(
         chosen = _case_set(folder, workshop)
         found = read_cases(chosen.folder)
         _tell_refused(found)
-        base = o.settled(o.recipe_of({**given, "method": "reprompt"}), workshop.registry)
-        rows = planned(_chosen(given, base, workshop), found.cases, Choice(cases, per_type), workshop)
+        said = o.recipe_of({**given, "method": "reprompt"})
+        base = o.settled(said, workshop.registry)
+        rows = planned(_chosen(given, said, workshop), found.cases, Choice(cases, per_type), workshop)
         if not any(row.cases for row in rows):
             raise InputError(f"None of these pairings can be run. {rows[0].name}: {rows[0].refusal}")
         scorer = _scorer(given, chosen.judge, workshop)
@@ -137,7 +138,10 @@ def _tell_refused(found: CaseFolder) -> None:
 
 
 def _chosen(given: dict[str, Any], base: Recipe, workshop: Workshop) -> list[Pairing]:
-    """The pairings that options name, the headline ones if they name none. Raises `InputError`."""
+    """The pairings that options name, the headline ones if they name none. Raises `InputError`.
+
+    `base` says only what options say, so that each pairing's own model speaks for the rest.
+    """
     registry = workshop.registry
     names = list(dict.fromkeys(given["pairing"] or ()))
     if given["every_pairing"]:

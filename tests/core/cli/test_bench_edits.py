@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from sfumato.benchmark.judge import Expected, Reading
 from sfumato.benchmark.masks import encode_runs
 from sfumato.benchmark.session import Session, Step
 from sfumato.cli import bench_edits
+from sfumato.plugins import load_plugins
 
 Run = Callable[..., Any]
 SMALL = ("--steps", 2, "--threads", 1)
@@ -129,6 +131,30 @@ def test_the_set_that_comes_along_is_measured_without_a_folder(run: Run) -> None
     assert "is not used" not in result.stderr
     again = run("bench", "edits", "world", *words)
     assert again.stdout.splitlines()[-1].startswith("0 edits were made now.")
+
+
+def test_a_pairing_with_a_model_of_its_own_has_that_models_settings(
+    run: Run, cases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the options leave open is said by the pairing's model, not by the one the options chose."""
+    monkeypatch.setattr(Session, "run", lambda *given: iter(()))
+    folder = shutil.copytree(load_plugins().checkpoints["starter"].folder, tmp_path / "few")
+    index = folder / "model_index.json"
+    told = json.loads(index.read_text())
+    told["scheduler"] = ["diffusers", "LCMScheduler"]
+    index.write_text(json.dumps(told))
+    entries = [
+        {"name": "own", "editor": "ddim_naive", "model": str(folder)},
+        {"name": "said", "editor": "ddim_naive", "model": str(folder), "steps": 3, "solver": "ddim"},
+        {"name": "starter", "editor": "ddim_naive"},
+    ]
+    Path("p.json").write_text(json.dumps(entries))
+    words = ("bench", "edits", cases, "-o", "out", "--pairings", "p.json", "--cases", 1, "--threads", 1)
+    result = run(*words, "--guidance", 2)
+    assert result.exit_code == 0, result.output
+    kept = {each["name"]: each for each in json.loads(Path("out/recipes.json").read_text())}
+    settings = {name: (each["steps"], each["solver"], each["guidance"]) for name, each in kept.items()}
+    assert settings == {"own": (4, "lcm", 2), "said": (3, "ddim", 2), "starter": (50, "ddim", 2)}
 
 
 BAD: list[tuple[tuple[object, ...], str]] = [
