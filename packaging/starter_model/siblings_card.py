@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from starter_model.artwork import Sprites
+from starter_model.base import base_folder
 from starter_model.card import Goal, Report, table
 from starter_model.config import Settings
 from starter_model.evaluate_stage import train_judge
@@ -22,7 +23,7 @@ from starter_model.sibling_figures import (
     measure_instructed,
     measure_turbo,
 )
-from starter_model.siblings_stage import base_folder, export_sibling
+from starter_model.siblings_stage import export_sibling
 from starter_model.sources import chosen
 from starter_model.state import write_whole
 from starter_model.swaps import opened

@@ -6,24 +6,22 @@ import copy
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers.schedulers.scheduling_lcm import LCMScheduler
 from torch import nn
-from transformers import CLIPTokenizer
 
 from sfumato.errors import InputError
+from starter_model.base import Base, committed_base, hold_to, read_base
 from starter_model.config import Settings
 from starter_model.control import Controlled, ControlTask, EdgeDrawer, read_edges
-from starter_model.diffusion import Painter, attend_plainly, build_unet
+from starter_model.diffusion import Painter, attend_plainly
 from starter_model.diffusion_stage import encode_world, encoded_place, held, shipped
 from starter_model.encoded import prepare_encoded
 from starter_model.export import INDEX, NOTICE
 from starter_model.instruct import EncodedOrders, InstructTask, OrderEncoder
-from starter_model.sampling import Parts
 from starter_model.sources import chosen
 from starter_model.state import write_whole
 from starter_model.supervision import train
@@ -31,42 +29,6 @@ from starter_model.training import Run, Task, warm_start
 from starter_model.turbo import LEVELS, TurboTask
 
 NAMES = ("instruct", "control", "turbo")
-
-
-@dataclass(frozen=True, eq=False)
-class Base:
-    """The starter that a sibling begins with."""
-
-    folder: Path
-    painter: Painter
-    tokenizer: CLIPTokenizer
-    prediction: str
-
-    @property
-    def vae(self) -> Path:
-        """Its autoencoder's folder."""
-        return self.folder / "vae"
-
-
-def base_folder(state: Path) -> Path:
-    """This state's exported starter, else the shipped one."""
-    exported = state / "export"
-    return exported if (exported / "model_index.json").exists() else shipped()
-
-
-def read_base(state: Path, settings: Settings) -> Base:
-    """The starter of `base_folder`. InputError where it is of another shape."""
-    folder = base_folder(state)
-    parts = Parts.load(folder)
-    wanted = build_unet(settings.diffusion, settings.vae.latent_channels, 16).state_dict()
-    found = parts.unet.state_dict()
-    if {k: v.shape for k, v in wanted.items()} != {k: v.shape for k, v in found.items()}:
-        raise InputError(
-            f"The starter in {folder} is not the one that these settings describe.",
-            advice="Finish the diffusion stage and export it first; siblings begin with its weights.",
-        )
-    prediction = str(parts.scheduler.config["prediction_type"])
-    return Base(folder, Painter(parts.unet, parts.text), parts.tokenizer, prediction)
 
 
 def instruct_task(state: Path, settings: Settings, base: Base, share: int) -> Task:
@@ -115,7 +77,10 @@ def sibling_run(name: str, state: Path, settings: Settings, device: str) -> tupl
     torch.manual_seed(settings.seed)
     base = read_base(state, settings)
     (state / name).mkdir(exist_ok=True)
+    hold_to(base, state / name)
     share = settings.workers.count if device == "cpu" else 1
+    if device == "cpu":
+        attend_plainly(base.painter)  # before the task makes copies of it, a teacher for one
     task = TASKS[name](state, settings, base, share)
     if device == "cpu":
         attend_plainly(task.model)
@@ -135,9 +100,10 @@ def committed(name: str) -> dict[str, Path]:
 
 def train_sibling(name: str, state: Path, settings: Settings, seconds: float, device: str) -> None:
     """Train a sibling; a lost state is made good by the committed weights where they are of its shape."""
-    _, run = sibling_run(name, state, settings, device)
+    base, run = sibling_run(name, state, settings, device)
     note = shipped().with_name(f"starter_{name}") / "training.json"
-    if start := warm_start(run, committed(name), note):
+    same = committed_base(note) == base.fingerprint
+    if same and (start := warm_start(run, committed(name), note)):
         print(f"{name}: no state in {state}; goes on from the committed weights at {start:,} views")
     clock = train(run, seconds)
     if clock.views >= run.task.views:
@@ -159,7 +125,12 @@ def export_sibling(name: str, state: Path, settings: Settings, out: Path | None 
     else:
         assemble_sibling(name, out, run.task.model, base)
     write_whole(out / "NOTICE", NOTICE.encode())
-    note = {"views": run.clock.views, "minutes": round(run.clock.seconds / 60, 1)}
+    clock = run.clock
+    note = {
+        "views": clock.views,
+        "minutes": round(clock.seconds / 60, 1),
+        "base": base.fingerprint,
+    }
     write_whole(out / "training.json", (json.dumps(note, indent=1) + "\n").encode())
     return out
 

@@ -1,13 +1,17 @@
 """The siblings on a tiny setting: they begin as the starter, train, and leave folders the program opens."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from diffusers.models.attention_processor import AttnProcessor
 from starter_model import siblings_stage
 from starter_model.artwork import Sprites
+from starter_model.base import hold_to, read_base
 from starter_model.config import Settings
 from starter_model.control import Controlled, as_hints, edges
 from starter_model.diffusion import Painter
@@ -16,7 +20,7 @@ from starter_model.orders import OPACITY, SHARES, TASKS, draw_order, draw_orders
 from starter_model.sampling import Parts
 from starter_model.sibling_figures import agreement
 from starter_model.siblings_card import measure_sibling
-from starter_model.siblings_stage import NAMES, read_base, sibling_run, train_sibling
+from starter_model.siblings_stage import NAMES, sibling_run, train_sibling
 from starter_model.state import read_tensors
 from starter_model.turbo import TurboTask, boundary
 from starter_model.vocabulary import words as vocabulary
@@ -49,6 +53,8 @@ def test_a_sibling_spends_its_views_and_changes(
     assert (tensors["first"] != 0).any()
     card = (folder / "MODEL_CARD.md").read_text()
     assert "| goal |" in card
+    began = json.loads((folder / "training.json").read_text())["base"]
+    assert began == (starter / name / "base.txt").read_text().strip() == read_base(starter, tiny).fingerprint
     report = json.loads((folder / "report.json").read_text())
     assert report
     assert all(np.isfinite(value) for value in report.values())
@@ -69,6 +75,32 @@ def test_the_program_opens_what_a_sibling_leaves(sibling: tuple[str, Path]) -> N
 def test_a_sibling_without_a_starter_of_its_shape_says_so(tmp_path: Path, tiny: Settings) -> None:
     with pytest.raises(InputError, match="not the one that these settings describe"):
         read_base(tmp_path, tiny)
+
+
+def test_a_starter_that_is_not_finished_is_refused(starter: Path, tiny: Settings, tmp_path: Path) -> None:
+    shutil.copytree(starter / "export", tmp_path / "export")
+    (tmp_path / "export" / "training.json").write_text('{"views": 23}')
+    with pytest.raises(InputError, match="not finished: it was trained on 23 of 24 views"):
+        read_base(tmp_path, tiny)
+    (tmp_path / "export" / "training.json").unlink()
+    with pytest.raises(InputError, match="on 0 of 24 views"):
+        read_base(tmp_path, tiny)
+
+
+def test_a_sibling_goes_on_with_the_starter_it_began_with(
+    starter: Path, tiny: Settings, tmp_path: Path
+) -> None:
+    base = read_base(starter, tiny)
+    other = replace(base, fingerprint="0" * 16)
+    hold_to(other, tmp_path)
+    hold_to(base, tmp_path)  # nothing was trained yet
+    (tmp_path / "state.safetensors").touch()
+    hold_to(base, tmp_path)
+    with pytest.raises(InputError, match="began with another starter"):
+        hold_to(other, tmp_path)
+    (tmp_path / "base.txt").unlink()
+    with pytest.raises(InputError, match="one it does not name"):
+        hold_to(base, tmp_path)
 
 
 @torch.no_grad()
@@ -98,6 +130,8 @@ def test_a_jump_from_no_noise_stays_where_it_is(starter: Path, tiny: Settings) -
     _, run = sibling_run("turbo", starter, tiny, "cpu")
     assert isinstance(run.task, TurboTask)
     assert isinstance(run.task.model, Painter)
+    for painter in (run.task.model, run.task.teacher):
+        assert all(isinstance(each, AttnProcessor) for each in painter.unet.attn_processors.values())
     latents = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(1))
     t = torch.tensor([0])
     torch.testing.assert_close(run.task.jump(latents, t, torch.zeros(1, 32, dtype=torch.long)), latents)
