@@ -13,7 +13,15 @@ import torch
 import typer
 
 from sfumato.errors import InputError, SfumatoError
-from starter_model import diffusion_stage, evaluate_stage, siblings_card, siblings_stage, sources, vae_stage
+from starter_model import (
+    diffusion_stage,
+    evaluate_stage,
+    judge_stage,
+    siblings_card,
+    siblings_stage,
+    sources,
+    vae_stage,
+)
 from starter_model.artwork import Sprites
 from starter_model.cases import write_world_cases
 from starter_model.config import Settings, read_settings
@@ -105,10 +113,17 @@ def turbo(state: State = None, config: Config = None, lasting: For = "", device:
 
 
 @app.command()
-def evaluate(state: State = None, config: Config = None, lasting: For = "") -> None:
-    """Train the judge (for so long), then measure the model as it would ship."""
+def judge(state: State = None, config: Config = None, lasting: For = "") -> None:
+    """Train what reads pictures of the world; it needs the frozen autoencoder alone."""
     folder, settings = begin(state, config)
-    evaluate_stage.evaluate(folder, settings, seconds(lasting))
+    judge_stage.train_judge(folder, settings, seconds(lasting))
+
+
+@app.command()
+def evaluate(state: State = None, config: Config = None) -> None:
+    """Measure the model as it would ship, with the judge."""
+    folder, settings = begin(state, config)
+    evaluate_stage.evaluate(folder, settings)
 
 
 @app.command()

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from starter_model.concepts import concepts
 from starter_model.recolour import COLOURS
 from starter_model.world import PLACES_OUTSIDE, PLAIN
 
-Report = dict[str, float]
+Report = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class History:
+    """How a model came about: views and minutes of each stage, and the denoiser's held-out measures."""
+
+    stages: Mapping[str, Mapping[str, float]]
+    log: Sequence[Mapping[str, float]] = ()
 
 
 @dataclass(frozen=True)
@@ -62,9 +71,15 @@ GOALS = (
     ),
     Goal("one guided picture, seconds on two cores", lambda r: r["seconds_per_picture"], most=5),
     Goal("megabytes", lambda r: r["megabytes"], most=60),
-    Goal("the judge: objects of held-out renders", lambda r: r["judge_renders_objects"], least=0.98),
-    Goal("the judge: objects of their round trips", lambda r: r["judge_round_trips_objects"], least=0.98),
-    Goal("the judge: spoiled pictures refused", lambda r: r["judge_refused"], least=0.95),
+    *(
+        Goal(f"the judge: {what} of {title}", lambda r, n=f"judge_{name}_{what}": r[n], least=0.98)
+        for name, title in (("renders", "held-out renders"), ("round_trips", "their round trips"))
+        for what in ("objects", "colours", "background")
+    ),
+    *(
+        Goal(f"the judge: {way} drawings refused", lambda r, n=f"judge_refused_{way}": r[n], least=0.95)
+        for way in ("blurred", "blended")
+    ),
 )
 
 UNKNOWN = """\
@@ -80,29 +95,74 @@ def table(goals: Sequence[Goal], report: Report) -> list[str]:
     return ["| measure | goal | reached | met |", "|---|---|---|---|", *(goal.row(report) for goal in goals)]
 
 
-def card(report: Report, history: dict[str, Report], weights: dict[str, str], sheets: list[str]) -> str:
-    """The card as Markdown; without a report it says that nothing was measured."""
+def more(report: Report, history: History) -> Iterator[str]:
+    """What is missing, and what more training would buy, by what the last of it bought."""
+    missed = [goal.title for goal in GOALS if report and not goal.met(report)]
+    yield f"Goals not reached: {'; '.join(missed)}." if missed else "Every goal is reached." if report else ""
+    rows = [row for row in history.log if "right_600" in row]
+    if len(rows) > 5:
+        then, now = rows[-1 - len(rows) // 5], rows[-1]
+        fallen = 100 * (1 - now["right_600"] / then["right_600"])
+        yield ""
+        yield (
+            f"From {then['views']:,.0f} to {now['views']:,.0f} views the held-out error at step 600 fell by "
+            f"{fallen:.1f} % (from {then['right_600']:.4f} to {now['right_600']:.4f})."
+        )
+
+
+LICENCE = """\
+Apache-2.0, as the rest of Sfumato. Keep the NOTICE with the weights: it names the artwork and the
+photographs that they were trained on."""
+
+
+def known() -> list[str]:
+    """What the model has words for."""
     recoloured = ", ".join(word for word, concept in concepts().items() if concept.natural)
-    known = [
+    return [
         f"- {len(concepts())} objects: {', '.join(concepts())}",
         f"- colours {', '.join(COLOURS)}, for: {recoloured}",
         f'- backgrounds: {", ".join(PLAIN)} ("on a red background"), {", ".join(PLACES_OUTSIDE)}',
+        '- sizes and places of one object: "a small red apple", "a big cat", "a cat on the left"',
         '- two objects: "a cat and a ball", "a cat on a bicycle", "a cat behind a ball"',
+        "",
+        'Prompts look like "a small red apple on a blue background" or "a panda in the snow".',
     ]
+
+
+def measured(report: Report) -> list[str]:
+    """The goals and all other figures."""
+    if not report:
+        return ["Not measured yet."]
+    numbers = {
+        n: value for n, value in report.items() if isinstance(value, float | int) and value is not True
+    }
+    wrong = report.get("words_wrong", [])
+    return [
+        *table(GOALS, report),
+        "",
+        f"Painted once each, these are not recognised: {', '.join(wrong) or 'none'}.",
+        "",
+        "All figures of `python -m starter_model evaluate`:",
+        "",
+        *(f"- {name}: {value:.4g}" for name, value in numbers.items()),
+    ]
+
+
+def card(report: Report, history: History, weights: dict[str, str], sheets: list[str]) -> str:
+    """The card as Markdown; without a whole report it says that nothing was measured."""
+    whole = report if "seconds_per_picture" in report else {}
     trained = [
-        f"- {p}: {row['views']:,.0f} views, {row['minutes']:.0f} minutes" for p, row in history.items()
+        f"- {stage}: {row['views']:,.0f} views, {row['minutes'] / 60:.1f} hours"
+        for stage, row in history.stages.items()
     ]
-    measured = ["Not measured yet."]
-    if report:
-        rest = [f"- {name}: {value:.4g}" for name, value in report.items()]
-        measured = table(GOALS, report)
-        measured += ["", "All figures of `python -m starter_model evaluate`:", "", *rest]
     sections = {
-        "What it knows": known,
+        "What it knows": known(),
         "What it does not know": [UNKNOWN.rstrip()],
-        "How good it is": measured,
+        "How good it is": measured(whole),
+        "What more would buy": [*more(whole, history)],
         "Samples": [f"![{sheet}](samples/{sheet})" for sheet in sheets] or ["None yet."],
         "How it was trained": ["From nothing, by the recipe in `packaging/starter_model`.", "", *trained],
+        "Licence": [LICENCE],
         "Weights (SHA-256)": [f"- `{name}`: `{value}`" for name, value in weights.items()],
     }
     parts = ["# The starter model\n"]

@@ -1,23 +1,24 @@
-"""The `evaluate` and `export` stages: judge and measure the model as it will ship, write it with its card."""
+"""The `evaluate` and `export` stages: measure the model as it will ship, write it with its card."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 
 from sfumato.errors import InputError
-from sfumato.models.judge import Judge, save_judge
 from starter_model.artwork import Sprites
-from starter_model.card import card
+from starter_model.card import History, card
 from starter_model.config import Settings
 from starter_model.diffusion import Painter
-from starter_model.diffusion_stage import diffusion_run, encoded_place, frozen_vae
-from starter_model.encoded import Encoded
+from starter_model.diffusion_stage import diffusion_run, frozen_vae
 from starter_model.export import assemble, hashes
-from starter_model.judge import JudgeTask
+from starter_model.judge_stage import trained_judge
 from starter_model.measures import (
     Bench,
     measure_inversion,
@@ -25,18 +26,15 @@ from starter_model.measures import (
     measure_sizes,
     measure_speed,
     measure_vae,
+    measure_words,
 )
-from starter_model.render import render
-from starter_model.sampling import Parts, to_pictures
+from starter_model.sampling import Parts
 from starter_model.sheets import write_sheet
 from starter_model.sources import chosen
-from starter_model.spoiled import Examples, held_out_scenes, spoiled_pictures
 from starter_model.state import write_whole
-from starter_model.supervision import train
 from starter_model.swaps import measure_swaps
-from starter_model.training import Run
-from starter_model.vae import round_trip
 
+Figures = dict[str, Any]
 SWAPS = (
     ("a red apple on the grass", "a green apple on the grass"),
     ("a cat on the grass", "a cat on the beach"),
@@ -44,6 +42,46 @@ SWAPS = (
     ("a yellow car at night", "a blue car at night"),
     ("a cat and a balloon on a white background", "a dog and a balloon on a white background"),
 )
+
+
+@dataclass(frozen=True)
+class Report:
+    """Figures of one model's weights in STATE/evaluate, kept as they are found; of other weights none."""
+
+    folder: Path
+    weights: str
+    """A digest of the weights the figures are of."""
+
+    @classmethod
+    def of(cls, state: Path, model: Path) -> Report:
+        """The report of a pipeline folder."""
+        told = json.dumps(hashes(model), sort_keys=True)
+        return cls(state / "evaluate", hashlib.sha256(told.encode()).hexdigest())
+
+    @property
+    def figures(self) -> Figures:
+        """What was found so far."""
+        file = self.folder / "report.json"
+        kept = json.loads(file.read_text()) if file.exists() else {}
+        return kept["figures"] if kept.get("weights") == self.weights else {}
+
+    @property
+    def sheets(self) -> list[Path]:
+        """The pictures that go with the figures."""
+        return sorted(self.folder.glob("*.png")) if self.figures else []
+
+    def add(self, name: str, found: Figures) -> None:
+        """Keep a group's figures; `name` stands for it, so that it is not measured again."""
+        rounded = {
+            key: round(value, 4) if isinstance(value, float) else value for key, value in found.items()
+        }
+        figures = {**self.figures, **rounded, f"{name}_measured": True}
+        told = {"weights": self.weights, "figures": figures}
+        write_whole(self.folder / "report.json", (json.dumps(told, indent=1) + "\n").encode())
+
+    def has(self, name: str) -> bool:
+        """Whether a group was measured."""
+        return f"{name}_measured" in self.figures
 
 
 def export_model(folder: Path, settings: Settings, out: Path | None = None) -> Path:
@@ -57,81 +95,88 @@ def export_model(folder: Path, settings: Settings, out: Path | None = None) -> P
     assert isinstance(painter, Painter)
     assemble(out, painter, frozen_vae(folder), settings.diffusion)
     vae = json.loads((frozen_vae(folder) / "training.json").read_text())
-    history = {
+    stages = {
         "vae": {"views": vae["views"], "minutes": vae["minutes"]},
         "diffusion": {"views": run.clock.views, "minutes": run.clock.seconds / 60},
     }
-    report = folder / "evaluate" / "report.json"
-    figures = json.loads(report.read_text()) if report.exists() else {}
-    sheets = sorted((folder / "evaluate").glob("*.png"))
-    for sheet in sheets:
+    report = Report.of(folder, out)
+    for sheet in report.sheets:
         write_whole(out / "samples" / sheet.name, sheet.read_bytes())
-    note = {"views": run.clock.views, **history}
+    note = {"views": run.clock.views, **stages}
     write_whole(out / "training.json", (json.dumps(note, indent=1) + "\n").encode())
-    text = card(figures, history, hashes(out), [sheet.name for sheet in sheets])
+    history = History(stages, tuple(logged(folder / "diffusion" / "log.jsonl")))
+    text = card(report.figures, history, hashes(out), [sheet.name for sheet in report.sheets])
     write_whole(out / "MODEL_CARD.md", text.encode())
     return out
 
 
-def examples(folder: Path, settings: Settings, parts: Parts) -> Examples:
-    """The judge's pictures: fresh renders, decoded latents of the training world, and held-out ones."""
-    words, sprites = tuple(chosen(settings)), Sprites.load(folder / "data")
-    side = min(settings.diffusion.sizes)
-    encoded = Encoded.load(encoded_place(folder, frozen_vae(folder)), side, settings.vae.latent_channels)
-    rows = min(len(encoded.scenes), settings.judge.round_trips)
-    decoded = to_pictures(parts, torch.from_numpy(encoded.latents[:rows].astype(np.float32)))
-    count = settings.judge.checked
-    scenes = held_out_scenes(words, count, 0.25, 45)
-    pixels = np.stack([render(scene, sprites).pixels for scene in scenes])
-    held = {"renders": (pixels, scenes), "round_trips": (round_trip(parts.vae, pixels), scenes)}
-    spoiled = spoiled_pictures(sprites, words, count)
-    return Examples(sprites, words, (decoded, encoded.scenes[:rows]), held, spoiled)
+def logged(log: Path) -> Iterator[dict[str, float]]:
+    """The held-out measures of a stage, in the order they were taken."""
+    for line in log.read_text().splitlines() if log.exists() else ():
+        yield json.loads(line)
 
 
-def train_judge(
-    folder: Path, settings: Settings, parts: Parts, seconds: float
-) -> tuple[Judge, dict[str, float]]:
-    """The judge with its averaged weights, and how well it judges."""
-    torch.manual_seed(settings.seed)
-    (folder / "evaluate").mkdir(exist_ok=True)
-    task = JudgeTask(settings.judge, examples(folder, settings, parts), settings.workers.count)
-    run = Run(task, folder / "evaluate", settings.workers, seed=settings.seed)
-    train(run, seconds)
-    found = run.check()
-    run.use(run.weights.average)
-    save_judge(task.model, folder / "evaluate" / "judge")
-    return task.model, {f"judge_{name}": value for name, value in found.items()}
-
-
-def measure(bench: Bench, folder: Path, *, photographs: bool, sides: tuple[int, ...]) -> dict[str, float]:
-    """Every figure of the card; the sheets go to STATE/evaluate."""
+def groups(
+    bench: Bench, folder: Path, *, photographs: bool, sides: tuple[int, ...]
+) -> dict[str, Callable[[], Figures]]:
+    """Every figure of the card, in groups; what may fail and what is wanted most comes first."""
     place = folder / "evaluate"
-    report = measure_vae(bench, photographs=photographs)
-    figures, pictures, prompts = measure_prompts(bench)
-    write_sheet(place / "grid.png", pictures, prompts)
-    inversion, strip = measure_inversion(bench)
-    write_sheet(place / "inversion.png", strip, columns=len(strip) // 3)
-    swapped = [word for pair in zip(*SWAPS, strict=True) for word in pair]
-    write_sheet(
-        place / "word_swap.png", bench.paint(swapped, [*range(len(SWAPS))] * 2), swapped, columns=len(SWAPS)
-    )
-    edits, strip = measure_swaps(bench, folder / "export", place / "store")
-    write_sheet(place / "edits.png", strip, columns=len(strip) // 3)
-    return report | figures | inversion | edits | measure_sizes(bench, sides) | measure_speed(bench)
+
+    def prompts() -> Figures:
+        figures, pictures, said = measure_prompts(bench)
+        write_sheet(place / "grid.png", pictures, said)
+        return figures
+
+    def swaps() -> Figures:
+        figures, strip = measure_swaps(bench, folder / "export", place / "store")
+        write_sheet(place / "edits.png", strip, columns=len(strip) // 3)
+        return figures
+
+    def inversion() -> Figures:
+        figures, strip = measure_inversion(bench)
+        write_sheet(place / "inversion.png", strip, columns=len(strip) // 3)
+        return figures
+
+    def words() -> Figures:
+        share, wrong = measure_words(bench)
+        return {"every_word": share, "words_wrong": wrong}
+
+    def word_swap() -> Figures:
+        said = [word for pair in zip(*SWAPS, strict=True) for word in pair]
+        made = bench.paint(said, [*range(len(SWAPS))] * 2)
+        write_sheet(place / "word_swap.png", made, said, columns=len(SWAPS))
+        return {}
+
+    return {
+        "vae": lambda: measure_vae(bench, photographs=photographs),
+        "inversion": inversion,
+        "word_swap": word_swap,
+        "prompts": prompts,
+        "swaps": swaps,
+        "words": words,
+        "sizes": lambda: measure_sizes(bench, sides),
+        "speed": lambda: measure_speed(bench),
+    }
 
 
-def evaluate(folder: Path, settings: Settings, seconds: float) -> dict[str, float]:
-    """Measure STATE/export (made anew) into STATE/evaluate: report.json and the sheets."""
-    model, place = export_model(folder, settings), folder / "evaluate"
-    parts = Parts.load(model)
-    judge, report = train_judge(folder, settings, parts, seconds)
+def evaluate(folder: Path, settings: Settings) -> Figures:
+    """Measure STATE/export (made anew) into STATE/evaluate; a group that was measured is not measured again.
+
+    Raises `InputError` where the judge is not finished.
+    """
+    judge, judged = trained_judge(folder)
+    model = export_model(folder, settings)
+    torch.set_num_threads(settings.workers.count)
+    report = Report.of(folder, model)
     sprites, words = Sprites.load(folder / "data"), tuple(chosen(settings))
-    bench = Bench(parts, judge.eval(), sprites, words, settings.evaluation)
-    sides = settings.diffusion.sizes[1:]
-    report |= measure(bench, folder, photographs=bool(settings.vae.photographs), sides=sides)
-    report["megabytes"] = sum(file.stat().st_size for file in model.rglob("*.safetensors")) / 1e6
-    report = {name: round(float(value), 4) for name, value in report.items()}
-    write_whole(place / "report.json", (json.dumps(report, indent=1) + "\n").encode())
+    bench = Bench(Parts.load(model), judge, sprites, words, settings.evaluation)
+    megabytes = sum(file.stat().st_size for file in model.rglob("*.safetensors")) / 1e6
+    report.add("judge", {f"judge_{name}": value for name, value in judged.items()} | {"megabytes": megabytes})
+    photographs, sides = bool(settings.vae.photographs), settings.diffusion.sizes[1:]
+    for name, found in groups(bench, folder, photographs=photographs, sides=sides).items():
+        if not report.has(name):
+            report.add(name, found())
+            print(f"evaluate: {name} measured", flush=True)
     export_model(folder, settings)
-    print(json.dumps(report))
-    return report
+    print(json.dumps(report.figures))
+    return report.figures

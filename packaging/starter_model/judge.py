@@ -33,16 +33,15 @@ def build_judge(settings: JudgeSettings, words: tuple[str, ...]) -> Judge:
     return Judge(settings.widths, Words(words, COLOURS, BACKGROUNDS, LAYOUTS))
 
 
-def labels(scene: Scene, words: tuple[str, ...], *, spoiled: bool = False) -> tuple[int, ...]:
-    """The six right answers; a spoiled picture shows none of the words, in no colour worth judging."""
-    background = BACKGROUNDS.index(scene.background)
-    if spoiled:
-        return (len(words), len(words), SKIP, SKIP, background, SKIP)
+def labels(scene: Scene, words: tuple[str, ...], spoiled: int | None = None) -> tuple[int, ...]:
+    """The six right answers; a spoiled thing is none of the words, in no colour worth judging."""
     objects, colours = [len(words)] * 2, [SKIP] * 2
     for place, thing in enumerate(scene.shown):
-        objects[place] = words.index(thing.word)
-        colours[place] = COLOURS.index(thing.colour) if thing.colour in COLOURS else len(COLOURS)
-    stands = layout(scene)
+        if place != spoiled:
+            objects[place] = words.index(thing.word)
+            colours[place] = COLOURS.index(thing.colour) if thing.colour in COLOURS else len(COLOURS)
+    stands = None if spoiled is not None else layout(scene)
+    background = BACKGROUNDS.index(scene.background)
     return (*objects, *colours, background, SKIP if stands is None else LAYOUTS.index(stands))
 
 
@@ -50,23 +49,25 @@ def labels(scene: Scene, words: tuple[str, ...], *, spoiled: bool = False) -> tu
 class Score:
     """Shares of right answers over some pictures."""
 
-    objects: float  # every object of the picture right
+    objects: float  # the picture shows its objects, in their order, and no other
     colours: float  # of the things that have one of the seven colours
     background: float
     layout: float
+    any_order: float  # as `objects`, whichever is first
 
 
 def score(readings: list[Reading], scenes: list[Scene]) -> Score:
     """How many readings agree with their scenes."""
-    objects, colours, backgrounds, layouts = [], [], [], []
+    objects, colours, backgrounds, layouts, unordered = [], [], [], [], []
     for reading, scene in zip(readings, scenes, strict=True):
-        wanted = tuple(thing.word for thing in scene.shown)
-        objects.append(reading.objects[: len(wanted)] == wanted)
+        first, second, *_ = (*(thing.word for thing in scene.shown), None, None)
+        objects.append(reading.objects == (first, second))
+        unordered.append(reading.objects in ((first, second), (second, first)))
         pairs = zip(reading.colours, scene.shown, strict=False)
         colours.extend(seen == thing.colour for seen, thing in pairs if thing.colour in COLOURS)
         backgrounds.append(reading.background == scene.background)
         layouts.extend([reading.layout == layout(scene)] if layout(scene) else [])
-    shares = (objects, colours, backgrounds, layouts)
+    shares = (objects, colours, backgrounds, layouts, unordered)
     share = [round(float(np.mean(found)), 4) if found else 1.0 for found in shares]
     return Score(*share)
 
@@ -80,15 +81,16 @@ class JudgeTask:
         self.settings, self.examples = settings, examples
         self.share = max(1, settings.batch // share)
         self.views, self.rate, self.keep = settings.views, settings.learning_rate, settings.average
-        self.model = build_judge(settings, examples.words)
+        self.words = examples.spoiler.words
+        self.model = build_judge(settings, self.words)
 
     def loss(self, rng: np.random.Generator, worker: int, progress: float) -> tuple[Tensor, int]:
         """The six cross-entropies, summed."""
         device = next(self.model.parameters()).device
         drawn = [self.examples.draw(rng) for _ in range(self.share)]
-        rows = [labels(scene, self.examples.words, spoiled=spoiled) for _, scene, spoiled in drawn]
+        rows = [labels(each.scene, self.words, each.spoiled) for each in drawn]
         wanted = torch.tensor(rows, device=device)
-        pictures = to_tensor(np.stack([pixels for pixels, _, _ in drawn])).to(device)
+        pictures = to_tensor(np.stack([each.pixels for each in drawn])).to(device)
         with torch.autocast(device.type, torch.bfloat16):
             answers = self.model(pictures)
         total = torch.zeros((), device=device)
@@ -99,7 +101,7 @@ class JudgeTask:
         return total, self.share
 
     def check(self) -> dict[str, float]:
-        """Right answers on held-out renders and round trips, and how many spoiled pictures are refused."""
+        """Right answers on held-out renders and round trips, and the share of spoiled pictures refused."""
         found: dict[str, float] = {}
         for name, (pixels, scenes) in self.examples.held_out.items():
             result = score(self.model.read(pixels), scenes)
@@ -109,5 +111,7 @@ class JudgeTask:
                 f"{name}_background": result.background,
                 f"{name}_layout": result.layout,
             }
-        refused = [reading.objects[0] is None for reading in self.model.read(self.examples.spoiled)]
-        return {**found, "refused": round(float(np.mean(refused)), 4)}
+        for name, pixels in self.examples.refused.items():
+            refused = [reading.objects[0] is None for reading in self.model.read(pixels)]
+            found[f"refused_{name}"] = round(float(np.mean(refused)), 4)
+        return found

@@ -20,7 +20,7 @@ from starter_model.render import render
 from starter_model.sampling import Parts, denoise, invert, paint_prompts, to_latents, to_pictures
 from starter_model.spoiled import held_out_scenes
 from starter_model.vae import decibels, edge_energy, round_trip, unseen_photographs
-from starter_model.world import Scene
+from starter_model.world import Scene, draw_scene
 
 Pixels = NDArray[np.uint8]
 
@@ -77,14 +77,34 @@ def measure_prompts(bench: Bench) -> tuple[dict[str, float], Pixels, list[str]]:
         result = score(bench.judge.read(made), scenes)
         sharp = edge_energy(made) / edge_energy(round_trip(bench.parts.vae, bench.renders(scenes)))
         found |= {
+            f"{name}_prompts": float(count),
             f"{name}_objects": result.objects,
             f"{name}_colours": result.colours,
             f"{name}_background": result.background,
             f"{name}_edges": sharp,
         }
+        if pairs:
+            found["two_objects_any_order"] = result.any_order
         kept.append(made[:32])
         said.extend(prompts[:32])
     return found, np.concatenate(kept), said
+
+
+def measure_words(bench: Bench) -> tuple[float, list[str]]:
+    """Every object once, colour and background drawn: the share that is right, and those that are not."""
+    rng = np.random.default_rng(48)
+    scenes = []
+    for word in bench.words:
+        while (scene := draw_scene(rng, (word,), 0.0)).place != "centre" or scene.size != "normal":
+            pass
+        scenes.append(scene)
+    made = bench.paint([prompt(scene) for scene in scenes], range(100, 100 + len(scenes)))
+    wrong = [
+        word
+        for word, reading in zip(bench.words, bench.judge.read(made), strict=True)
+        if reading.objects != (word, None)
+    ]
+    return 1 - len(wrong) / len(bench.words), wrong
 
 
 def measure_sizes(bench: Bench, sides: tuple[int, ...] = (192, 256)) -> dict[str, float]:

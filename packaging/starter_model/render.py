@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,8 +83,14 @@ def light(seed: int, side: int) -> Array:
     return (level + 2 * strength * lean)[..., None].astype(np.float32)
 
 
-def render(scene: Scene, sprites: Sprites, side: int = 128) -> Rendering:
-    """The scene's picture at side × side pixels with the visible coverage of each thing."""
+def render(
+    scene: Scene, sprites: Sprites, side: int = 128, instead: Mapping[int, NDArray[np.uint8]] | None = None
+) -> Rendering:
+    """The scene's picture at side × side pixels with the visible coverage of each thing.
+
+    `instead` holds drawings (h, w, 4) that stand where the things of those numbers would.
+    """
+    instead = instead or {}
     pixels = paint(scene.background, side, stream(scene.seed, "background"))
     coverage: list[Array] = []
     places = spots(scene)
@@ -95,7 +102,8 @@ def render(scene: Scene, sprites: Sprites, side: int = 128) -> Rendering:
             shown[index] = np.zeros((side, side), np.float32)
             continue
         thing = scene.things[index]
-        colour, cover = place_sprite(sprites.sprite(thing.word, thing.colour), places[index], side)
+        drawing = instead[index] if index in instead else sprites.sprite(thing.word, thing.colour)
+        colour, cover = place_sprite(drawing, places[index], side)
         share = cover[..., None]
         pixels = pixels * (1 - share) + colour * share  # exact where coverage is 0 or 1
         shown = {other: seen * (1 - cover) for other, seen in shown.items()}

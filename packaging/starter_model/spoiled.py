@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,11 +10,22 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from starter_model.artwork import Sprites
-from starter_model.backgrounds import paint
-from starter_model.render import place_sprite, render, spots, stream
+from starter_model.render import render
 from starter_model.world import Scene, draw_held_out_scene, draw_training_scene, hide_some
 
 Pixels = NDArray[np.uint8]
+
+WAYS = {"blurred": 0.4, "blended": 0.3, "halved": 0.15, "foreign": 0.15}
+"""How a drawing becomes one of no word, each with its share."""
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """A picture (128, 128, 3), its scene, and which of its things is spoiled, if one is."""
+
+    pixels: Pixels
+    scene: Scene
+    spoiled: int | None = None
 
 
 def blur(pixels: Pixels, radius: float) -> Pixels:
@@ -24,65 +36,92 @@ def blur(pixels: Pixels, radius: float) -> Pixels:
     return np.asarray(picture.convert("RGBA"))
 
 
-def spoil(sprites: Sprites, words: tuple[str, ...], rng: np.random.Generator) -> Pixels:
-    """A drawing that is no word: far out of focus, two mixed into one, or one no concept has."""
-    first, second = rng.choice(words, 2, replace=len(words) < 2)
-    one, other = np.array(sprites.sprite(str(first), None)), np.array(sprites.sprite(str(second), None))
-    kind = rng.random()
-    if kind < 0.4:
-        return blur(one, float(rng.uniform(20, 42)))
-    if kind < 0.7:
-        share = rng.uniform(0.4, 0.6)
-        return (one * share + other * (1 - share)).astype(np.uint8)
-    if kind < 0.85 or not len(sprites.others):
+@dataclass(frozen=True, eq=False)
+class Spoiler:
+    """Makes drawings that are no word of the world."""
+
+    sprites: Sprites
+    words: tuple[str, ...]
+    foreign: Pixels
+    """Drawings that are no concept (n, h, w, 4); training and checks have their own."""
+
+    @classmethod
+    def of(cls, sprites: Sprites, words: tuple[str, ...], *, checking: bool) -> Spoiler:
+        """With nine in ten of the foreign drawings, or the tenth kept for checks."""
+        tenth = np.arange(len(sprites.others)) % 10 == 0
+        return cls(sprites, words, sprites.others[tenth if checking else ~tenth])
+
+    def drawing(self, way: str, rng: np.random.Generator) -> Pixels:
+        """(h, w, 4): far out of focus, two mixed into one, half of each of two, or one no concept has."""
+        names = rng.choice(self.words, 2, replace=len(self.words) < 2)
+        one, other = (np.array(self.sprites.sprite(str(name), None)) for name in names)
+        if way == "blurred":
+            return blur(one, float(rng.uniform(20, 42)))
+        if way == "blended":
+            share = rng.uniform(0.4, 0.6)
+            return (one * share + other * (1 - share)).astype(np.uint8)
+        if way == "foreign" and len(self.foreign):
+            return np.array(self.foreign[int(rng.integers(len(self.foreign)))])
         middle = one.shape[1] // 2
         return np.concatenate([one[:, :middle], other[:, middle:]], axis=1)
-    return np.array(sprites.others[int(rng.integers(len(sprites.others)))])
 
-
-def spoiled_picture(sprites: Sprites, scene: Scene, rng: np.random.Generator, side: int = 128) -> Pixels:
-    """The scene's picture with a spoiled drawing where its first thing stands, and nothing else."""
-    pixels = paint(scene.background, side, stream(scene.seed, "background"))
-    drawing = spoil(sprites, tuple({name.split("/")[0]: None for name in sprites.rows}), rng)
-    colour, cover = place_sprite(drawing, spots(scene)[0], side)
-    share = cover[..., None]
-    return np.clip(pixels * (1 - share) + colour * share, 0, 255).astype(np.uint8)
+    def example(self, scene: Scene, rng: np.random.Generator, way: str = "") -> Example:
+        """The scene's picture with one of its things spoiled, and otherwise rendered as any other."""
+        way = way or str(rng.choice(list(WAYS), p=list(WAYS.values())))
+        which = int(rng.integers(len(scene.things)))
+        pixels = render(scene, self.sprites, instead={which: self.drawing(way, rng)}).pixels
+        return Example(pixels, scene, which)
 
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Training pictures on the fly and fixed held-out ones, by name ("renders", "round_trips")."""
+    """Training pictures on the fly, and fixed held-out ones."""
 
-    sprites: Sprites
-    words: tuple[str, ...]
-    round_trips: tuple[Pixels, tuple[Scene, ...]]
-    held_out: dict[str, tuple[Pixels, list[Scene]]]
-    spoiled: Pixels
+    spoiler: Spoiler
+    prepared: Sequence[Example]
+    """As the VAE gives them back, spoiled ones among them."""
+    held_out: Mapping[str, tuple[Pixels, list[Scene]]]
+    """By name: "renders", "round_trips"."""
+    refused: Mapping[str, Pixels]
+    """Spoiled pictures the judge has not seen, by way, each with its round trips ("blurred_round_trips")."""
 
-    def draw(self, rng: np.random.Generator) -> tuple[Pixels, Scene, bool]:
-        """One picture (128, 128, 3), its scene and whether it is spoiled."""
-        kind = rng.random()
-        if kind < 0.3:
-            scene = draw_training_scene(rng, self.words, 0.0)
-            return spoiled_picture(self.sprites, scene, rng), scene, True
-        if kind < 0.55 and len(self.round_trips[0]):
-            row = int(rng.integers(len(self.round_trips[0])))
-            return self.round_trips[0][row], self.round_trips[1][row], False
-        scene = hide_some(draw_training_scene(rng, self.words, 0.35), rng)
-        pixels = render(scene, self.sprites).pixels
+    def draw(self, rng: np.random.Generator) -> Example:
+        """One picture to learn from."""
+        kind, words, sprites = rng.random(), self.spoiler.words, self.spoiler.sprites
+        if kind < 0.25:
+            return self.spoiler.example(draw_training_scene(rng, words, 0.35), rng)
+        if kind < 0.55 and len(self.prepared):
+            return self.prepared[int(rng.integers(len(self.prepared)))]
+        scene = hide_some(draw_training_scene(rng, words, 0.35), rng)
+        pixels = render(scene, sprites).pixels
         if rng.random() < 0.4:
             pixels = blur(pixels, float(rng.uniform(0, 1.2)))
-        return pixels, scene, False
+        return Example(pixels, scene)
 
 
 def held_out_scenes(words: tuple[str, ...], count: int, pairs: float, seed: int) -> list[Scene]:
-    """Scenes that never enter training, always the same for a seed."""
+    """Scenes that never enter training, always the same for a seed; `pairs` of them of two things.
+
+    How many things is drawn first: of two things some combination is held out more often than of one.
+    """
     rng = np.random.default_rng(seed)
-    return [draw_held_out_scene(rng, words, pairs) for _ in range(count)]
+    found = []
+    for _ in range(count):
+        share = pairs if pairs in (0, 1) else float(rng.random() < pairs)
+        found.append(draw_held_out_scene(rng, words, share))
+    return found
 
 
-def spoiled_pictures(sprites: Sprites, words: tuple[str, ...], count: int) -> Pixels:
-    """(count, 128, 128, 3) spoiled pictures the judge has not seen."""
-    rng = np.random.default_rng(30_000)
-    scenes = held_out_scenes(words, count, 0.0, 30_001)
-    return np.stack([spoiled_picture(sprites, scene, rng) for scene in scenes])
+def unseen_spoiled(spoiler: Spoiler, count: int) -> dict[str, Pixels]:
+    """(n, 128, 128, 3) by way, `count` of them in all, on held-out scenes of one thing."""
+    rng, each = np.random.default_rng(30_000), max(1, count // len(WAYS))
+    ways = [way for way in WAYS if way != "foreign" or len(spoiler.foreign)]
+    return {
+        way: np.stack(
+            [
+                spoiler.example(scene, rng, way).pixels
+                for scene in held_out_scenes(spoiler.words, each, 0.0, 30_001 + n)
+            ]
+        )
+        for n, way in enumerate(ways)
+    }

@@ -18,6 +18,7 @@ from starter_model.concepts import concepts
 from starter_model.config import Settings, read_settings
 from starter_model.diffusion_stage import train_diffusion
 from starter_model.evaluate_stage import export_model
+from starter_model.judge_stage import train_judge
 from starter_model.sources import prepare_data
 from starter_model.vae_stage import freeze_vae, train_vae
 
@@ -82,7 +83,7 @@ def sprites(state: Path) -> Sprites:
 
 @pytest.fixture(scope="session")
 def starter(state: Path, tiny: Settings) -> Path:
-    """The state with a starter trained from nothing and exported."""
+    """The state with a starter trained from nothing and exported, and a judge."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vae_stage, "weights_folder", lambda: state / "none")
         patch.setattr(diffusion_stage, "shipped", lambda: state / "none")
@@ -90,4 +91,5 @@ def starter(state: Path, tiny: Settings) -> Path:
         freeze_vae(state, tiny, None)
         train_diffusion(state, tiny, 60, "cpu")
         export_model(state, tiny)
+    train_judge(state, tiny, 60)
     return state

@@ -1,15 +1,19 @@
 """Every stage end to end on a tiny setting: what they leave behind is an ordinary pipeline folder."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from starter_model import evaluate_stage
+from starter_model.card import GOALS
 from starter_model.config import Settings
 from starter_model.diffusion_stage import train_diffusion
 from starter_model.evaluate_stage import evaluate, export_model
 from starter_model.export import hashes
+from starter_model.judge_stage import train_judge
 from starter_model.sampling import Parts, denoise, invert, paint_prompts, seeded_noise
 from starter_model.state import read_tensors
 from starter_model.vae_stage import freeze_vae
@@ -22,7 +26,7 @@ pytestmark = [pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"), 
 @pytest.fixture(scope="module")
 def trained(starter: Path, tiny: Settings) -> Path:
     """The state after all stages."""
-    evaluate(starter, tiny, 60)
+    evaluate(starter, tiny)
     return starter
 
 
@@ -30,7 +34,7 @@ def test_every_stage_spends_its_views(trained: Path, tiny: Settings) -> None:
     for stage, views in (
         ("vae", tiny.vae.crops),
         ("diffusion", tiny.diffusion.views),
-        ("evaluate", tiny.judge.views),
+        ("judge", tiny.judge.views),
     ):
         tensors, meta = read_tensors(trained / stage / "state.safetensors")
         assert int(meta["views"]) >= views
@@ -52,20 +56,49 @@ def test_the_export_is_a_pipeline_folder_in_half_precision(trained: Path) -> Non
 
 
 def test_the_report_holds_every_figure_of_the_card(trained: Path) -> None:
-    report = json.loads((trained / "evaluate" / "report.json").read_text())
-    wanted = {
-        "vae_held_out_db",
-        "one_objects",
-        "two_objects",
-        "one_edges",
-        "inversion_db",
-        "judge_refused",
-        "swap_right",
-    }
-    assert wanted <= report.keys()
-    assert all(np.isfinite(value) for value in report.values())
+    card = (trained / "export" / "MODEL_CARD.md").read_text()
+    assert "Not measured yet" not in card
+    assert "Painted once each, these are not recognised: " in card
+    figures = json.loads((trained / "evaluate" / "report.json").read_text())["figures"]
+    for goal in GOALS:
+        if "photographs" not in goal.title:
+            assert np.isfinite(goal.figure(figures)), goal.title
     for sheet in ("grid", "inversion", "word_swap", "edits"):
         assert (trained / "evaluate" / f"{sheet}.png").stat().st_size > 1000
+        assert (trained / "export" / "samples" / f"{sheet}.png").exists()
+
+
+def test_what_was_measured_is_not_measured_again(
+    trained: Path, tiny: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = trained / "evaluate" / "report.json"
+    before = json.loads(file.read_text())["figures"]
+    monkeypatch.setattr(evaluate_stage, "measure_prompts", lambda _: pytest.fail("measured again"))
+    monkeypatch.setattr(evaluate_stage, "measure_speed", lambda _: {"seconds_per_picture": 77.0})
+    told = json.loads(file.read_text())
+    del told["figures"]["speed_measured"]  # as if it had been killed before the last group
+    file.write_text(json.dumps(told))
+    assert evaluate(trained, tiny) == before | {"seconds_per_picture": 77.0}
+
+
+def test_figures_of_other_weights_are_not_shown(trained: Path, tiny: Settings, tmp_path: Path) -> None:
+    file = trained / "evaluate" / "report.json"
+    kept = file.read_text()
+    file.write_text(json.dumps(json.loads(kept) | {"weights": "others"}))
+    try:
+        folder = export_model(trained, tiny, tmp_path / "out")
+    finally:
+        file.write_text(kept)
+    assert "Not measured yet" in (folder / "MODEL_CARD.md").read_text()
+    assert not (folder / "samples").exists()
+
+
+def test_nothing_is_measured_by_an_unfinished_judge(trained: Path, tiny: Settings, tmp_path: Path) -> None:
+    (tmp_path / "data").symlink_to(trained / "data")
+    (tmp_path / "vae").symlink_to(trained / "vae")
+    train_judge(tmp_path, replace(tiny, judge=replace(tiny.judge, views=10**6)), 0.01)
+    with pytest.raises(InputError, match="judge is not trained to its end"):
+        evaluate(tmp_path, tiny)
 
 
 def test_the_exported_model_paints_and_inverts(trained: Path) -> None:

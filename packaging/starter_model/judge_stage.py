@@ -1,0 +1,127 @@
+"""The `judge` stage: train what reads pictures of the world, and prove that it can, before it judges any."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from numpy.typing import NDArray
+
+from sfumato.errors import InputError
+from sfumato.models.judge import Judge, load_judge, save_judge
+from starter_model.artwork import Sprites
+from starter_model.config import Settings
+from starter_model.diffusion_stage import frozen_vae
+from starter_model.judge import JudgeTask
+from starter_model.render import render
+from starter_model.sources import chosen
+from starter_model.spoiled import Example, Examples, Spoiler, held_out_scenes, unseen_spoiled
+from starter_model.state import write_whole
+from starter_model.supervision import train
+from starter_model.training import Run
+from starter_model.vae import round_trip
+from starter_model.world import draw_training_scene, hide_some
+
+CHUNK = 50  # pictures a process makes at a time
+SPOILED = 3  # every third is spoiled
+FIGURES = "figures.json"
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes pictures as the VAE gives them back; picklable, so that worker processes can hold it."""
+
+    data: Path
+    vae: Path
+    words: tuple[str, ...]
+
+    def load(self) -> tuple[Sprites, AutoencoderKL]:
+        """Drawings and autoencoder, in a process of one thread."""
+        torch.set_num_threads(1)
+        vae = AutoencoderKL.from_pretrained(self.vae, torch_dtype=torch.float32)
+        return Sprites.load(self.data), vae.to(memory_format=torch.channels_last)
+
+    def examples(self, seed: tuple[int, int]) -> list[Example]:
+        """CHUNK examples to learn from."""
+        sprites, vae = self.load()
+        rng = np.random.default_rng(seed)
+        found = list(self._drawn(sprites, rng))
+        with torch.no_grad():
+            back = round_trip(vae, np.stack([each.pixels for each in found]))
+        return [replace(each, pixels=pixels) for each, pixels in zip(found, back, strict=True)]
+
+    def _drawn(self, sprites: Sprites, rng: np.random.Generator) -> Iterator[Example]:
+        spoiler = Spoiler.of(sprites, self.words, checking=False)
+        for number in range(CHUNK):
+            scene = draw_training_scene(rng, self.words, 0.35)
+            if number % SPOILED == 0:
+                yield spoiler.example(scene, rng)
+            else:
+                scene = hide_some(scene, rng)
+                yield Example(render(scene, sprites).pixels, scene)
+
+    def back(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Pictures (n, H, W, 3) as they come back."""
+        with torch.no_grad():
+            return round_trip(self.load()[1], pixels)
+
+
+def examples(folder: Path, settings: Settings) -> Examples:
+    """The judge's pictures: what it learns from, and what it is checked on."""
+    words, sprites, own = tuple(chosen(settings)), Sprites.load(folder / "data"), settings.judge
+    maker = Maker(folder / "data", frozen_vae(folder), words)
+    scenes = held_out_scenes(words, own.checked, 0.25, 45)
+    spoiled = unseen_spoiled(Spoiler.of(sprites, words, checking=True), own.checked)
+    plain = {"renders": np.stack([render(scene, sprites).pixels for scene in scenes]), **spoiled}
+    seeds = [(settings.seed, 70_000 + number) for number in range(-(-own.round_trips // CHUNK))]
+    prepared: list[Example] = []
+    with ProcessPoolExecutor(settings.workers.count, mp_context=get_context("fork")) as pool:
+        back = dict(zip(plain, pool.map(maker.back, plain.values()), strict=True))
+        for some in pool.map(maker.examples, seeds):
+            prepared += some
+            print(f"judge: prepared {len(prepared):,} of {len(seeds) * CHUNK:,} pictures", flush=True)
+    held_out = {"renders": (plain["renders"], scenes), "round_trips": (back["renders"], scenes)}
+    refused = spoiled | {f"{way}_round_trips": back[way] for way in spoiled}
+    return Examples(Spoiler.of(sprites, words, checking=False), prepared, held_out, refused)
+
+
+def reader_folder(folder: Path) -> Path:
+    """Where the finished judge is, once it is finished."""
+    return folder / "judge" / "reader"
+
+
+def train_judge(folder: Path, settings: Settings, seconds: float) -> None:
+    """Train the judge in STATE/judge; when its views are spent, write it into STATE/judge/reader."""
+    if (reader_folder(folder) / FIGURES).exists():
+        return
+    torch.manual_seed(settings.seed)
+    (folder / "judge").mkdir(exist_ok=True)
+    task = JudgeTask(settings.judge, examples(folder, settings), settings.workers.count)
+    run = Run(task, folder / "judge", settings.workers, seed=settings.seed)
+    clock = train(run, seconds)
+    print(f"judge: {clock.views:,} of {task.views:,} views in {clock.seconds / 60:.1f} min of work")
+    if clock.views < task.views:
+        return
+    found = run.check()
+    run.use(run.weights.average)
+    save_judge(task.model, reader_folder(folder))
+    write_whole(reader_folder(folder) / FIGURES, (json.dumps(found, indent=1) + "\n").encode())
+
+
+def trained_judge(folder: Path) -> tuple[Judge, dict[str, float]]:
+    """The finished judge and how well it judges. Raises `InputError` where it is not finished."""
+    place = reader_folder(folder)
+    if not (place / FIGURES).exists():
+        raise InputError(
+            "The judge is not trained to its end, so nothing was measured with it.",
+            kept="What it learnt so far is kept.",
+            advice="Run: python -m starter_model judge.",
+        )
+    return load_judge(place), json.loads((place / FIGURES).read_text())
