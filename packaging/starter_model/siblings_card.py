@@ -11,8 +11,8 @@ from starter_model.artwork import Sprites
 from starter_model.base import base_folder
 from starter_model.card import Goal, Report, table
 from starter_model.config import Settings
-from starter_model.evaluate_stage import train_judge
 from starter_model.export import hashes
+from starter_model.judge_stage import trained_judge
 from starter_model.measures import Bench
 from starter_model.sampling import Parts
 from starter_model.sheets import write_sheet
@@ -132,7 +132,7 @@ def measure_sibling(name: str, state: Path, settings: Settings, out: Path | None
     """Export a sibling, measure it, and write sheet and card into its folder."""
     folder = export_sibling(name, state, settings, out)
     parts = Parts.load(base_folder(state))
-    judge, _ = train_judge(state, settings, parts, 0)
+    judge, _ = trained_judge(state)
     words = tuple(chosen(settings))
     bench = Bench(parts, judge.eval(), Sprites.load(state / "data"), words, settings.evaluation)
     found, strip = figures(name, state, settings, bench, folder)
