@@ -22,7 +22,7 @@ from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 TOKENIZER = Path(str(files("sfumato_resources"))) / "starter" / "tokenizer"
-VOCABULARY = 848
+VOCABULARY = len(json.loads((TOKENIZER / "vocab.json").read_text("utf-8")))
 SCHEDULER = {
     "_class_name": "DDIMScheduler",
     "beta_start": 0.00085,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import shutil
 import signal
@@ -27,11 +28,11 @@ HALF = 4 * 64 * 1024
 
 
 def starter_files() -> dict[str, bytes]:
-    files = {
-        path.relative_to(STARTER).as_posix(): path.read_bytes()
-        for path in STARTER.rglob("*")
-        if path.is_file() and path.name != "MODEL_CARD.md"
-    }
+    """What loading reads of the starter, without its card, notice and sample pictures."""
+    index = "model_index.json"
+    parts = [STARTER / name for name in json.loads((STARTER / index).read_text("utf-8"))]
+    paths = [STARTER / index, *(path for part in parts if part.is_dir() for path in part.iterdir())]
+    files = {path.relative_to(STARTER).as_posix(): path.read_bytes() for path in paths}
     return files | {UNET: files[UNET][: 2 * HALF]}  # long enough to break
 
 

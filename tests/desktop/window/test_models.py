@@ -75,10 +75,11 @@ def _said(dialog: ModelsDialog, name: str) -> str:
     return label.text()
 
 
-def test_it_lists_the_starter_and_says_all_about_it(dialog: ModelsDialog) -> None:
+def test_it_lists_the_starter_and_says_all_about_it(dialog: ModelsDialog, starter: Checkpoint) -> None:
     assert _listed(dialog) == {"Ready to use": ["Starter (built in)  ★"]}
     assert _said(dialog, "model_size") == "128 × 128 px"
-    assert _said(dialog, "model_bytes").startswith("26")
+    weights = sum(file.stat().st_size for file in starter.folder.rglob("*.safetensors"))
+    assert _said(dialog, "model_bytes").startswith(f"{weights // 1_000_000}")
     assert not dialog.findChild(QPushButton, "model_remove").isEnabled()
     assert not dialog.findChild(QPushButton, "model_prefer").isEnabled()
 
