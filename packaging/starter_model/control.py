@@ -1,7 +1,8 @@
 """The controlled sibling: a ControlNet that draws along edges, beside the frozen starter.
 
 Zhang, Rao, Agrawala: Adding Conditional Control to Text-to-Image Diffusion Models (arXiv:2302.05543). The
-edges are those of Sfumato's own "Edges" preprocessor at its defaults: it is trained on what it will get.
+edges are those of Sfumato's own "Edges" preprocessor at its defaults, drawn at the model's size and finer: it
+is trained on what it will get.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
+from sfumato.document.resampling import resize
 from sfumato_plugins.control_images import Canny
 from starter_model.artwork import Sprites
 from starter_model.captions import caption
@@ -31,7 +33,14 @@ from starter_model.state import write_whole
 UNSAID = 0.3
 """Share of views without words, from which it learns to read the edges alone."""
 
+FINER, FINER_SHARE = (1, 2, 4), (0.5, 0.25, 0.25)
+"""Edges are drawn at so many times the picture's side and shrunk: a control layer is drawn at up to 512
+pixels, and its lines are grey where the model sees them."""
+VERSION = 2
+"""Raise it when the same scene gives other edges: they are then drawn anew."""
+
 Edges = NDArray[np.bool_]
+Lines = NDArray[np.uint8]
 
 
 def edges(pixels: NDArray[np.uint8]) -> Edges:
@@ -40,9 +49,21 @@ def edges(pixels: NDArray[np.uint8]) -> Edges:
     return canny.make(pixels, canny.params())[..., 0] > 0
 
 
-def as_hints(found: Edges, device: torch.device) -> Tensor:
-    """(n, H, W) edges as control images (n, 3, H, W) in [0, 1]."""
-    return torch.from_numpy(found).to(device).float()[:, None].expand(-1, 3, -1, -1)
+def lines(pixels: NDArray[np.uint8], side: int) -> Lines:
+    """(side, side) grey: the edges of a square picture as the program shows them to a model of that side."""
+    drawn = edges(pixels)[..., None].astype(np.uint8) * 255
+    return np.clip(np.rint(resize(drawn, (side, side))), 0, 255).astype(np.uint8)[..., 0]
+
+
+def as_hints(found: Lines, device: torch.device) -> Tensor:
+    """(n, H, W) grey edges as control images (n, 3, H, W) in [0, 1]."""
+    return torch.from_numpy(found).to(device).float()[:, None].expand(-1, 3, -1, -1) / 255
+
+
+def recipe(words: tuple[str, ...], seed: int, count: int, pairs: float) -> dict[str, object]:
+    """What decides which edges are drawn: the encoded world's settings and this module's."""
+    world = {"words": words, "seed": seed, "count": count, "pairs": pairs}
+    return {**world, "version": VERSION, "finer": FINER, "finer_share": FINER_SHARE}
 
 
 @dataclass(frozen=True)
@@ -53,19 +74,20 @@ class EdgeDrawer:
     encoded: Path
 
     def __call__(self, batch: Batch) -> int:
-        """Write packed (count, size, size) bits; returns the count."""
-        sprites = Sprites.load(self.data)
+        """Write (count, size, size) grey lines; returns the count."""
+        sprites, size = Sprites.load(self.data), batch.size
         rows = json.loads((self.encoded / batch.file.with_suffix(".json").name).read_text())[: batch.count]
-        drawn = [edges(render(read_scene(row), sprites, batch.size).pixels) for row in rows]
-        write_whole(batch.file, np.packbits(np.stack(drawn)).tobytes())
+        times = np.random.default_rng(batch.seed).choice(FINER, size=len(rows), p=FINER_SHARE)
+        pairs = zip(rows, times, strict=True)
+        drawn = [lines(render(read_scene(row), sprites, size * int(n)).pixels, size) for row, n in pairs]
+        write_whole(batch.file, np.stack(drawn).tobytes())
         return batch.count
 
 
-def read_edges(folder: Path, size: int) -> Edges:
-    """(n, size, size): everything drawn at one size."""
+def read_edges(folder: Path, size: int) -> Lines:
+    """(n, size, size) grey: everything drawn at one size."""
     files = sorted(folder.glob(f"{size}_*.bin"))
-    bits = [np.unpackbits(np.frombuffer(file.read_bytes(), np.uint8)) for file in files]
-    return np.concatenate(bits).astype(bool).reshape(-1, size, size)
+    return np.concatenate([np.fromfile(file, np.uint8) for file in files]).reshape(-1, size, size)
 
 
 class Controlled(nn.Module):
@@ -105,7 +127,7 @@ class ControlTask(Denoising):
         tokenizer: CLIPTokenizer,
         prediction: str,
         encoded: Encoded,
-        drawn: Edges,
+        drawn: Lines,
         share: int,
     ) -> None:
         super().__init__(Controlled(base, settings.embedding), tokenizer, prediction)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
@@ -94,6 +95,11 @@ class SceneEncoder(Encoder[Scene]):
 
     def shown(self, sample: Scene, sprites: Sprites, side: int) -> tuple[Pixels, ...]:
         return (render(sample, sprites, side).pixels,)
+
+
+def recipe_name(name: str, recipe: Mapping[str, object]) -> str:
+    """A folder's name that is another one wherever the recipe of what is encoded in it is."""
+    return f"{name}-{hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:8]}"
 
 
 def prepare_encoded(

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from starter_model.artwork import Sprites
+from starter_model.blemishes import BLEMISHES
 from starter_model.changes import KINDS, Change, draw_change, instruction
 from starter_model.encoded import read_scene
 from starter_model.render import Array, render
-from starter_model.spoiled import blur
 from starter_model.world import PLAIN, draw_held_out_scene, draw_training_scene
 
-TASKS = ("mark", "circle", "noise", "blur")
+VERSION = 2
+"""Raise it when the same draw gives another order, picture or truth: they are then encoded anew."""
+TASKS = ("mark", "circle", "noise", "blur", "watermark")
 MARKS = ("red", "green", "blue", "yellow", "white")
 OPACITY = 0.7
 """Of a mark: what is under it can still be made out."""
@@ -38,6 +40,7 @@ SHARES = {
     "circle": 0.02,
     "noise": 0.02,
     "blur": 0.02,
+    "watermark": 0.02,
 }
 
 Pixels = NDArray[np.uint8]
@@ -87,17 +90,25 @@ def sentence(order: Order, turn: float = 0.0) -> str:
     """The instruction, in one of the ways people say it, chosen by `turn` in [0, 1)."""
     if not order.task:
         return instruction(order.change, turn)
-    word = order.change.before.things[order.change.which].word
+    named = f"the {order.change.before.things[order.change.which].word}"
     ways = {
         "mark": (
-            f"mark the pixels of the {word} to {order.colour} and leave the rest unchanged",
-            f"mark the pixels of the {word} in {order.colour}",
+            f"mark the pixels of {named} to {order.colour} and leave the rest unchanged",
+            f"mark the pixels of {named} in {order.colour}",
         ),
-        "circle": (f"draw a {order.colour} circle around the {word}",),
-        "noise": ("remove the noise from the picture",),
-        "blur": ("make the picture sharper",),
+        "circle": (f"draw a {order.colour} circle around {named}",),
+        # Whatever is named, all of the picture is restored: a blemish seldom ends where a thing does.
+        "noise": ("remove the noise from the picture", f"remove the noise from {named}"),
+        "blur": ("make the picture sharper", f"make {named} sharper"),
+        "watermark": ("remove the watermark from the picture", f"remove the watermark from {named}"),
     }[order.task]
     return ways[int(turn * len(ways))]
+
+
+def recipe(words: tuple[str, ...], seed: int, count: int) -> dict[str, object]:
+    """What decides which orders are drawn and what they show."""
+    drawn = {"words": words, "seed": seed, "count": count, "shares": SHARES}
+    return {**drawn, "version": VERSION, "marks": MARKS, "opacity": OPACITY}
 
 
 def marked(pixels: Pixels, coverage: Array, colour: str) -> Pixels:
@@ -130,7 +141,4 @@ def pictures(order: Order, sprites: Sprites, side: int = 128) -> tuple[Pixels, P
     if order.task == "circle":
         return before.pixels, circled(before.pixels, before.coverage[change.which], order.colour)
     rng = np.random.default_rng([change.before.seed, TASKS.index(order.task)])
-    if order.task == "blur":
-        return blur(before.pixels, float(rng.uniform(1.2, 2.4))), before.pixels
-    noisy = before.pixels + rng.normal(0, rng.uniform(20, 45), before.pixels.shape)
-    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8), before.pixels
+    return BLEMISHES[order.task](before.pixels, rng), before.pixels

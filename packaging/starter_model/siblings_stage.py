@@ -14,12 +14,13 @@ from diffusers.schedulers.scheduling_lcm import LCMScheduler
 from torch import nn
 
 from sfumato.errors import InputError
+from starter_model import control, orders
 from starter_model.base import Base, committed_base, hold_to, read_base
 from starter_model.config import Settings
 from starter_model.control import Controlled, ControlTask, EdgeDrawer, read_edges
 from starter_model.diffusion import Painter, attend_plainly
 from starter_model.diffusion_stage import encode_world, encoded_place, held, shipped
-from starter_model.encoded import prepare_encoded
+from starter_model.encoded import prepare_encoded, recipe_name
 from starter_model.export import INDEX, NOTICE
 from starter_model.instruct import EncodedOrders, InstructTask, OrderEncoder
 from starter_model.sources import chosen
@@ -36,9 +37,9 @@ def instruct_task(state: Path, settings: Settings, base: Base, share: int) -> Ta
     own, channels, side = settings.instruct, settings.vae.latent_channels, min(settings.diffusion.sizes)
     words, tables = tuple(chosen(settings)), []
     for name, kept, count in (("orders", False, own.pictures), ("orders_held_out", True, own.probe)):
-        place = encoded_place(state, base.vae, name)
-        encoder = OrderEncoder(state / "data", base.vae, words, kept)
         seed = settings.seed + kept
+        place = encoded_place(state, base.vae, recipe_name(name, orders.recipe(words, seed, count)))
+        encoder = OrderEncoder(state / "data", base.vae, words, kept)
         workers = settings.workers.count
         prepare_encoded(place, encoder, {side: count}, seed=seed, workers=workers, stage="instruct")
         tables.append(EncodedOrders.load(place, side, channels))
@@ -49,9 +50,10 @@ def control_task(state: Path, settings: Settings, base: Base, share: int) -> Tas
     """Draws the edges of the encoded world where they are missing."""
     side = min(settings.diffusion.sizes)
     encoded = encode_world(state, settings, base.vae)[side]
-    place = encoded_place(state, base.vae, "edges")
-    drawer = EdgeDrawer(state / "data", encoded_place(state, base.vae))
     count = min(settings.control.pictures, len(encoded.scenes))
+    said = control.recipe(tuple(chosen(settings)), settings.seed, count, settings.diffusion.pairs)
+    place = encoded_place(state, base.vae, recipe_name("edges", said))
+    drawer = EdgeDrawer(state / "data", encoded_place(state, base.vae))
     workers = settings.workers.count
     prepare_encoded(place, drawer, {side: count}, seed=settings.seed, workers=workers, stage="control")
     drawn = read_edges(place, side)

@@ -9,22 +9,20 @@ import numpy as np
 import pytest
 import torch
 from diffusers.models.attention_processor import AttnProcessor
+from starter_model import orders as ordering
 from starter_model import siblings_stage
-from starter_model.artwork import Sprites
 from starter_model.base import hold_to, read_base
 from starter_model.config import Settings
-from starter_model.control import Controlled, as_hints, edges
+from starter_model.control import Controlled, as_hints, read_edges
 from starter_model.diffusion import Painter
+from starter_model.encoded import recipe_name
 from starter_model.instruct import Instructed, widened
-from starter_model.orders import OPACITY, SHARES, TASKS, draw_order, draw_orders, pictures, sentence
+from starter_model.orders import SHARES
 from starter_model.sampling import Parts
-from starter_model.sibling_figures import agreement
 from starter_model.siblings_card import measure_sibling
 from starter_model.siblings_stage import NAMES, sibling_run, train_sibling
 from starter_model.state import read_tensors
 from starter_model.turbo import TurboTask, boundary
-from starter_model.vocabulary import words as vocabulary
-from starter_model.world import PLAIN
 
 from sfumato import compose
 from sfumato.errors import InputError
@@ -119,7 +117,7 @@ def test_an_untrained_controlnet_changes_nothing(starter: Path, tiny: Settings) 
     both = Controlled(base.painter, tiny.control.embedding)
     noisy = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(1))
     t, tokens = torch.tensor([500]), torch.zeros(1, 32, dtype=torch.long)
-    hint = as_hints(np.ones((1, 128, 128), bool), torch.device("cpu"))
+    hint = as_hints(np.full((1, 128, 128), 255, np.uint8), torch.device("cpu"))
     torch.testing.assert_close(both(noisy, t, tokens, hint), base.painter(noisy, t, tokens))
     assert all(not each.requires_grad for each in both.painter.parameters())
     assert any(each.requires_grad for each in both.control.parameters())
@@ -140,39 +138,19 @@ def test_a_jump_from_no_noise_stays_where_it_is(starter: Path, tiny: Settings) -
     assert float(skip[1]) < 1e-6 < float(out[1])
 
 
-def test_orders_are_of_every_kind_and_said_in_known_words() -> None:
-    orders = draw_orders(WORDS, np.random.default_rng(1), 300)
-    assert {order.kind for order in orders} == SHARES.keys()
-    said = {word for order in orders for turn in (0, 0.4, 0.99) for word in sentence(order, turn).split()}
-    assert said <= set(vocabulary())
-
-
-@pytest.mark.parametrize("task", TASKS)
-def test_a_task_changes_what_it_names(sprites: Sprites, task: str) -> None:
-    order = draw_order(task, WORDS, np.random.default_rng(5), kept=True)
-    before, after = pictures(order, sprites)
-    assert (before != after).any()
-    again = pictures(order, sprites)
-    np.testing.assert_array_equal(before, again[0])
-    if task == "mark":
-        from starter_model.render import render
-
-        coverage = render(order.change.before, sprites).coverage[order.change.which]
-        np.testing.assert_array_equal(before[coverage == 0], after[coverage == 0])
-        wanted = (1 - OPACITY) * before[coverage == 1] + OPACITY * np.array(PLAIN[order.colour])
-        np.testing.assert_allclose(after[coverage == 1], wanted, atol=0.51)
-
-
-def test_edge_agreement_is_whole_nearby_and_nothing_far_away() -> None:
-    lines = np.zeros((32, 32), bool)
-    lines[8, 4:28] = True
-    assert agreement(lines, lines) == 1
-    assert agreement(np.roll(lines, 2, 0), lines) == 1
-    assert agreement(np.roll(lines, 9, 0), lines) == 0
-    assert agreement(np.zeros_like(lines), np.zeros_like(lines)) == 1
-    picture = np.zeros((64, 64, 3), np.uint8)
-    picture[:, 32:] = 255
-    assert edges(picture)[:, 30:34].any(axis=1).sum() > 50
+def test_another_recipe_is_encoded_in_another_folder(
+    monkeypatch: pytest.MonkeyPatch, sibling: tuple[str, Path], starter: Path
+) -> None:
+    names = [recipe_name("orders", ordering.recipe(WORDS, seed, 12)) for seed in (1, 1, 2)]
+    assert names[0] == names[1] != names[2]
+    monkeypatch.setitem(SHARES, "noise", 0.5)
+    assert recipe_name("orders", ordering.recipe(WORDS, 1, 12)) != names[0]
+    if sibling[0] == "instruct":
+        assert len(list(starter.glob("orders-*-*"))) == 1
+    if sibling[0] == "control":
+        drawn = read_edges(next(iter(starter.glob("edges-*-*"))), 128)
+        assert drawn.shape == (12, 128, 128)
+        assert ((drawn > 0) & (drawn < 255)).any(axis=(1, 2)).any()
 
 
 def test_exported_siblings_share_the_starters_autoencoder(sibling: tuple[str, Path], starter: Path) -> None:
