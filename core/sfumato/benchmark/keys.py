@@ -22,7 +22,10 @@ FREE = (IDENTITY, TRUTH)
 
 
 class Keys:
-    """The keys of rows and cases, each computed once."""
+    """The keys of rows and cases, each computed once.
+
+    A key is of what decides the pictures: cases that ask for the same share one, with figures of their own.
+    """
 
     def __init__(self, workshop: Workshop) -> None:
         self._workshop = workshop
@@ -45,7 +48,7 @@ class Keys:
         if case.id not in self._pictures:
             self._pictures[case.id] = hashlib.sha256(_bytes(case)).hexdigest()
         recipe, mask, kind = _asked(row, case, self._workshop.registry)
-        asked_for = recipe.model_dump(mode="json"), mask, kind
+        asked_for = ("vae",) if kind == "vae" else (recipe.model_dump(mode="json"), mask)
         return [self._pictures[case.id], *asked_for, *self._made_by(recipe)]
 
     def _made_by(self, recipe: Recipe) -> list[object]:
@@ -99,7 +102,7 @@ def _asked(row: Row, case: Case, registry: Registry) -> tuple[Recipe, Runs | Non
     if row.name == VAE:
         return row.pairing.recipe, None, "vae"
     recipe, mask = asked(row.pairing, case, registry)
-    return recipe, None if mask is None else case.mask, "decoded" if row.pairing.decoded else "edit"
+    return recipe, None if mask is None else case.mask, "edit"
 
 
 def _bytes(case: Case) -> bytes:

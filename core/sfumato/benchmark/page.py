@@ -8,9 +8,10 @@ from math import isnan
 from urllib.parse import quote
 
 from sfumato.benchmark.cases import Case, CaseFolder
+from sfumato.benchmark.header import Header
 from sfumato.benchmark.pairings import IDENTITY, TRUTH
 from sfumato.benchmark.plan import Row
-from sfumato.benchmark.report import Column, Header, filled
+from sfumato.benchmark.report import Column, shown, troubles
 from sfumato.benchmark.results import Result
 from sfumato.benchmark.session import copies
 from sfumato.benchmark.table import Line, Scored
@@ -49,25 +50,13 @@ def page(
         f"<title>Edits</title><style>{_STYLE}</style></head><body>",
         "<h1>Edits</h1>",
         *(f"<p>{escape(sentence)}</p>" for sentence in header.lines()),
-        *_table(lines),
+        *_rows(*shown(lines)),
         *_by_type(folder, lines),
         *_troubles(header, lines, rows),
         *_cases(folder, rows),
         "</body></html>",
     ]
     return "\n".join(parts) + "\n"
-
-
-def _table(lines: Sequence[Line]) -> Iterator[str]:
-    ran = [line for line in lines if line.cases]
-    columns = filled(ran)
-    yield from _rows(
-        ["pairing", "cases", *(column.heading for column in columns)],
-        [
-            [line.name, str(line.cases), *(column.shown(line.means) for column in columns)]
-            for line in ran
-        ],
-    )  # fmt: skip
 
 
 def _by_type(folder: CaseFolder, lines: Sequence[Line]) -> Iterator[str]:
@@ -90,31 +79,33 @@ def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def _troubles(header: Header, lines: Sequence[Line], rows: Sequence[tuple[Row, Scored]]) -> Iterator[str]:
-    """What was not run, and why."""
-    told = [f"{line.name}: {line.refusal}" for line in lines if line.refusal]
-    told += [f"{line.name} is not run on {line.lacking}" for line in lines if line.lacking]
-    told += [f"Case {name} is not used: {why}" for name, why in header.refused.items()]
-    told += [
+    """What was not run, what failed, and why; then the cases of each failure."""
+    yield from _listed("Not run, failed, or made with a note", troubles(header, lines))
+    failed = [
         f"{row.name}, case {case.id}: {result.failure}"
         for row, scored in rows
         for case, result in scored
         if result.failure
     ]
+    yield from _listed("Failed edits, one by one", failed)
+
+
+def _listed(title: str, told: Sequence[str]) -> Iterator[str]:
     if told:
-        yield "<h2>Not run, and why</h2><ul>"
+        yield f"<h2>{title}</h2><ul>"
         yield from (f"<li>{escape(each)}</li>" for each in told)
         yield "</ul>"
 
 
 def _cases(folder: CaseFolder, rows: Sequence[tuple[Row, Scored]]) -> Iterator[str]:
     """Every case with what each pairing made of it, by edit type."""
-    made: dict[str, list[tuple[str, Result]]] = {}
+    made: dict[str, list[tuple[Row, Result]]] = {}
     used: dict[str, Case] = {}
     for row, scored in rows:
         for case, result in scored:
             if not result.failure:
                 used[case.id] = case
-                made.setdefault(case.id, []).append((row.name, result))
+                made.setdefault(case.id, []).append((row, result))
     for kind in sorted({case.kind for case in used.values()}):
         yield f"<h2>{escape(folder.type_of(kind))}</h2>"
         for case in used.values():
@@ -122,7 +113,7 @@ def _cases(folder: CaseFolder, rows: Sequence[tuple[Row, Scored]]) -> Iterator[s
                 yield from _case(case, made[case.id])
 
 
-def _case(case: Case, made: Iterable[tuple[str, Result]]) -> Iterator[str]:
+def _case(case: Case, made: Iterable[tuple[Row, Result]]) -> Iterator[str]:
     source, truth = copies(case)
     yield f"<article><h3>{escape(case.id)}</h3>"
     yield f"<p>{escape(case.source)} → {escape(case.target)}</p>"
@@ -132,14 +123,16 @@ def _case(case: Case, made: Iterable[tuple[str, Result]]) -> Iterator[str]:
     yield _figure(source, "source")
     if case.truth is not None:
         yield _figure(truth, "true edit")
-    for name, result in made:
-        if name not in (IDENTITY, TRUTH):
-            yield _figure(result.picture, name, _noted(result.scores))
+    for row, result in made:
+        if row.name not in (IDENTITY, TRUTH):
+            decoded = row.pairing.decoded
+            noted = [_noted(result.scores_as(decoded=decoded)), *result.notes]
+            yield _figure(result.picture_as(decoded=decoded), row.name, *noted)
     yield "</div></article>"
 
 
-def _figure(path: str, title: str, note: str = "") -> str:
-    lines = f"{escape(title)}<br>{escape(note)}" if note else escape(title)
+def _figure(path: str, title: str, *notes: str) -> str:
+    lines = "<br>".join(escape(each) for each in (title, *notes) if each)
     return (
         f'<figure><img loading="lazy" src="{escape(quote(path))}" alt="{escape(title)}">'
         f"<figcaption>{lines}</figcaption></figure>"

@@ -57,7 +57,9 @@ class Pairing:
     """Where a case names no blend words, let a method with a local blend change the whole picture, as
     published; else it decides for itself."""
     decoded: bool = False
-    """Measure what the model decodes, as published, before the picture's own detail is put back."""
+    """Show the figures of what the model decodes, as published, before the picture's own detail is put back.
+
+    Both are made and measured in any case."""
 
 
 def named(name: str, base: Recipe, registry: Registry) -> Pairing:

@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterable
 
 from sfumato.benchmark.cases import CaseFolder
+from sfumato.benchmark.header import Header
 from sfumato.benchmark.page import page
 from sfumato.benchmark.pairings import OWN
 from sfumato.benchmark.plan import Row
-from sfumato.benchmark.report import Header, cases_csv, table_csv
+from sfumato.benchmark.report import cases_csv, table_csv
 from sfumato.benchmark.runner import loaded
 from sfumato.benchmark.session import Session
 from sfumato.benchmark.table import Line, lines
@@ -37,7 +38,7 @@ def publish(session: Session, folder: CaseFolder, base: Recipe) -> tuple[Header,
 
 def _header(session: Session, folder: CaseFolder, base: Recipe) -> Header:
     here = machine(loaded(base, session.workshop))
-    decoded = any(row.pairing.decoded for row in session.rows)
+    ran = [row for row in session.rows if row.is_edit and row.cases]
     return Header(
         model=session.workshop.describe(base.model).title,
         settings=f"{base.steps} steps, guidance {base.guidance:g}, seed {base.seed}; {RECIPES} has the rest",
@@ -48,7 +49,9 @@ def _header(session: Session, folder: CaseFolder, base: Recipe) -> Header:
         cases=len(folder.cases),
         networks=session.scorer.names,
         refused=folder.refused,
-        decoded=decoded,
+        decoded=tuple(row.name for row in ran if row.pairing.decoded),
+        finished=tuple(row.name for row in ran if not row.pairing.decoded),
+        expecting=sum(bool(case.expected) for case in folder.cases),
     )
 
 

@@ -17,6 +17,7 @@ from sfumato.events import Cost
 from sfumato.files.atomic import write_atomically
 
 LINES, PICTURES = "results.jsonl", "pictures"
+_SCORES = ("scores", "decoded_scores")
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,15 @@ class Result:
     """One edit of one case: its figures, or why there are none."""
 
     key: str
-    """A hash of all it depends on: case, recipe, model, methods and machine."""
+    """A hash of all its pictures depend on: picture, recipe, model, methods and machine, but not the case."""
     pairing: str
     case: str
     failure: str = ""
     """In one sentence; empty for an edit that was made."""
     picture: str = ""
-    """The finished picture's path in the folder."""
+    """The finished picture's path in the folder; cases that ask for the same share it."""
+    decoded: str = ""
+    """The path of what the model decoded; empty if that is the finished picture."""
     costs: Mapping[str, Cost] = field(default_factory=dict)
     """Rows of "inversion" and "edit"."""
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -38,8 +41,19 @@ class Result:
     """The inversion was another pairing's, so its costs here are none."""
     notes: tuple[str, ...] = ()
     scores: Mapping[str, float] = field(default_factory=dict)
+    """Of the finished picture."""
+    decoded_scores: Mapping[str, float] = field(default_factory=dict)
+    """Of what the model decoded, if that is another picture."""
     scored: str = ""
     """A hash of what the scores depend on beside the picture: the case and the networks."""
+
+    def picture_as(self, *, decoded: bool) -> str:
+        """The path of the finished picture, or of what the model decoded."""
+        return (self.decoded if decoded else "") or self.picture
+
+    def scores_as(self, *, decoded: bool) -> Mapping[str, float]:
+        """The figures of that picture."""
+        return self.decoded_scores if decoded and self.decoded else self.scores
 
     def to_json(self) -> str:
         """One line; numbers JSON cannot hold become "nan" and "inf", as in PIE-Bench's own tables."""
@@ -47,7 +61,8 @@ class Result:
         told["costs"] = {
             phase: [each.forward, each.backward, each.control] for phase, each in self.costs.items()
         }
-        told["scores"] = {name: each if isfinite(each) else str(each) for name, each in self.scores.items()}
+        for name in _SCORES:
+            told[name] = {key: each if isfinite(each) else str(each) for key, each in told[name].items()}
         return json.dumps(told, allow_nan=False)
 
     @classmethod
@@ -55,13 +70,14 @@ class Result:
         """Read a line. Raises `ValueError`, `TypeError` or `KeyError` for one that is none."""
         told: dict[str, Any] = json.loads(line)
         told["costs"] = {phase: Cost(*each) for phase, each in told["costs"].items()}
-        told["scores"] = {name: float(each) for name, each in told["scores"].items()}
+        for name in _SCORES:
+            told[name] = {key: float(each) for key, each in told[name].items()}
         told["notes"] = tuple(told["notes"])
         return cls(**told)
 
 
 class Results:
-    """A folder of results. Lines are only ever added; of two with one key the later counts.
+    """A folder of results. Lines are only ever added; of two with one key and one case the later counts.
 
     A line cut short by a power cut or a kill is passed over, and its edit is made again.
     """
@@ -71,16 +87,17 @@ class Results:
         self.folder = folder
         self.damaged = 0
         """Lines that could not be read."""
+        self._kept: dict[tuple[str, str], Result] = {}
+        self._made: dict[str, Result] = {}
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder} is a file; results need a folder.")
         try:
             (folder / PICTURES).mkdir(parents=True, exist_ok=True)
-            self._kept = self._read()
+            self._read()
         except OSError as error:
             raise StorageError(f"{folder} cannot be used for results: {error.strerror}.") from error
 
-    def _read(self) -> dict[str, Result]:
-        kept: dict[str, Result] = {}
+    def _read(self) -> None:
         path = self.folder / LINES
         for line in path.read_bytes().splitlines() if path.exists() else ():
             try:
@@ -88,20 +105,30 @@ class Results:
             except (ValueError, TypeError, KeyError, AttributeError):
                 self.damaged += 1
                 continue
-            kept[result.key] = result
-        return kept
+            self._note(result)
 
-    def get(self, key: str) -> Result | None:
-        """The result of that key: a failure, or one whose picture is still there."""
-        found = self._kept.get(key)
-        if found is None or (not found.failure and not (self.folder / found.picture).is_file()):
-            return None
-        return found
+    def _note(self, result: Result) -> None:
+        self._kept[result.key, result.case] = result
+        if not result.failure:
+            self._made[result.key] = result
 
-    def add(self, result: Result, picture: bytes | None = None) -> None:
-        """Keep a result, its picture first. Raises `StorageError`."""
-        if picture is not None:
-            self.write(result.picture, picture)
+    def get(self, key: str, case: str) -> Result | None:
+        """The result of that key for a case: a failure, or one whose pictures are still there."""
+        found = self._kept.get((key, case))
+        return found if found is None or found.failure or self._has_pictures(found) else None
+
+    def made(self, key: str) -> Result | None:
+        """A result of that key for any case, which no failure is; its figures are that case's own."""
+        found = self._made.get(key)
+        return found if found is not None and self._has_pictures(found) else None
+
+    def _has_pictures(self, result: Result) -> bool:
+        return all((self.folder / each).is_file() for each in (result.picture, result.decoded) if each)
+
+    def add(self, result: Result, pictures: Mapping[str, bytes] | None = None) -> None:
+        """Keep a result, its pictures first, by their paths. Raises `StorageError`."""
+        for name, picture in (pictures or {}).items():
+            self.write(name, picture)
         try:
             with (self.folder / LINES).open("ab+") as file:
                 if file.tell():  # after a line that was cut short, start a new one
@@ -116,7 +143,7 @@ class Results:
                 kept="All results before this one are kept.",
                 advice="Make room and run the same command again: it goes on from there.",
             ) from error
-        self._kept[result.key] = result
+        self._note(result)
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file of the folder. Raises `StorageError`."""

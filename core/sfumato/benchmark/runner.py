@@ -37,8 +37,8 @@ from sfumato.workshop import Workshop
 if TYPE_CHECKING:
     from sfumato.models.model import Model
 
-Kind = Literal["edit", "decoded", "vae"]
-"""The finished picture, or what the model decodes, or only through its autoencoder and back."""
+Kind = Literal["edit", "vae"]
+"""An edit, or only through the model's autoencoder and back."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Made:
     """What came of a task."""
 
     picture: bytes
-    """The picture as PNG, without transparency, in the colours of the one given."""
+    """The finished picture as PNG, without transparency, in the colours of the one given."""
     costs: Mapping[str, Cost]
     """Rows of "inversion" and "edit"."""
     seconds: Mapping[str, float]
@@ -65,6 +65,8 @@ class Made:
     reused: bool = False
     """The inversion had been made before, for another pairing."""
     notes: tuple[str, ...] = ()
+    decoded: bytes | None = None
+    """What the model decodes, before the picture's own detail is put back; None if that is the picture."""
 
 
 def work(task: Task, workshop: Workshop) -> Made:
@@ -81,17 +83,17 @@ def work(task: Task, workshop: Workshop) -> Made:
     try:
         if task.kind == "vae":
             return _round_trip(job, workshop)
-        return _edit(job, document, workshop, as_decoded=task.kind == "decoded")
+        return _edit(job, document, workshop)
     except Exception as error:
         raise explain(error, job) from error.__cause__
 
 
-def _edit(job: Job, document: Document, workshop: Workshop, *, as_decoded: bool) -> Made:
+def _edit(job: Job, document: Document, workshop: Workshop) -> Made:
     clock, outcome = _timed(perform(job, workshop))
     costs = {phase: outcome.costs.get(phase, Cost()) for phase in ("inversion", "edit")}
     reused = outcome.inversion is not None and outcome.inversion.reused
-    picture = _decoded(job, outcome) if as_decoded else _finished(document, outcome)
-    return Made(png(picture), costs, clock, reused, outcome.notes)
+    decoded = png(_decoded(job, outcome)) if outcome.extras.get("decoded") else None
+    return Made(png(_finished(document, outcome)), costs, clock, reused, outcome.notes, decoded)
 
 
 def _finished(document: Document, outcome: Outcome) -> Picture:

@@ -19,6 +19,7 @@ from sfumato.benchmark.selection import SLOW
 from sfumato.errors import InputError, SfumatoError
 from sfumato.workshop import Workshop
 
+Wanted = tuple[Row, Case]
 _REMEMBERED = 8
 """Cases whose pictures are kept in memory."""
 
@@ -59,95 +60,141 @@ class Session:
         yield from self._wave(self.rows, make)
 
     def of(self, row: Row) -> list[tuple[Case, Result]]:
-        """The results of a row so far, failures among them."""
-        found = [(case, self.results.get(self.keys.of(row, case))) for case in row.cases]
-        return [(case, result) for case, result in found if result is not None]
+        """The results of a row so far, failures too; without figures of other networks or annotations."""
+        found = [(case, self.results.get(self.keys.of(row, case), case.id)) for case in row.cases]
+        return [
+            (
+                case,
+                replace(result, scores={}, decoded_scores={}) if self._is_outdated(result, case) else result,
+            )
+            for case, result in found
+            if result is not None
+        ]
+
+    def _is_outdated(self, result: Result, case: Case) -> bool:
+        return not result.failure and result.scored != self._scored_by(case)
 
     def _shortened(self, row: Row) -> Row:
         """A row with fewer cases if its first took long, or came to nothing."""
         if not row.few:
             return row
-        first = self.results.get(self.keys.of(row, row.cases[0]))
+        first = self.results.get(self.keys.of(row, row.cases[0]), row.cases[0].id)
         slow = first is None or first.failure or sum(first.seconds.values()) > SLOW
         return replace(row, cases=row.few if slow else row.cases, few=None)
 
     def _wave(self, rows: Sequence[Row], make: Make) -> Iterator[Step]:
         """Case by case, so that a case's pairings find its inversions while they are kept."""
-        self._estimate.expect(row.name for row, _ in self._todo(self.rows).values())
-        todo = self._todo(rows)
-        missing: dict[str, tuple[Row, Case]] = {}
-        for key, (row, case) in todo.items():
-            ready = self._ready(key, row, case)
+        self._estimate.expect(row.name for row, _ in self._todo(self.rows))
+        missing: dict[str, list[Wanted]] = {}
+        for row, case in self._todo(self.rows):
+            self.keys.of(row, case)  # a folder that is gone is told of before anything is made
+        for row, case in self._todo(rows):
+            ready = self._ready(row, case)
             if ready is None:
-                missing[key] = row, case
+                missing.setdefault(self.keys.of(row, case), []).append((row, case))
             else:
                 yield self._step(row, case, ready, fresh=False)
-        tasks = Tasks(missing, self.workshop.registry)
+        tasks = Tasks({key: wanted[0] for key, wanted in missing.items()}, self.workshop.registry)
         for key, came in make(tasks, self.workshop) if missing else ():
-            row, case = todo[key]
-            yield self._step(row, case, self._kept(key, row, case, came), fresh=True)
+            for number, (row, case) in enumerate(missing[key]):
+                shared = self._ready(row, case) if number else None
+                result = shared or self._kept(row, case, came)
+                yield self._step(row, case, result, fresh=shared is None)
 
-    def _todo(self, rows: Sequence[Row]) -> dict[str, tuple[Row, Case]]:
-        """What was not yet told of, by key."""
+    def _todo(self, rows: Sequence[Row]) -> list[Wanted]:
+        """What was not yet told of."""
         cases = {case.id: case for row in rows for case in row.cases}
         having = {row.name: {case.id for case in row.cases} for row in rows}
         in_turn = sorted(rows, key=lambda row: row.pairing.recipe.inverter)
-        return {
-            self.keys.of(row, case): (row, case)
+        return [
+            (row, case)
             for case in cases.values()
             for row in in_turn
             if case.id in having[row.name] and (row.name, case.id) not in self._told
-        }
+        ]
 
     def _step(self, row: Row, case: Case, result: Result, *, fresh: bool) -> Step:
         self._told.add((row.name, case.id))
         self._estimate.note(row.name, result, fresh=fresh)
         return Step(self._estimate.done, self._estimate.total, result, self._estimate.seconds_left)
 
-    def _ready(self, key: str, row: Row, case: Case) -> Result | None:
+    def _ready(self, row: Row, case: Case) -> Result | None:
         """The result if it needs no computing, scored with what there is now; None if it has to be made."""
-        found = self.results.get(key)
-        found = None if found is None or found.failure else found
         try:
             pictures = self._shown(case)
         except InputError as error:
-            return self._failed(key, row, case, str(error))
+            return self._failed(row, case, str(error))
+        found = self._found(row, case)
+        if found is None or found.scored == self._scored_by(case):
+            return found
         if row.name in FREE:
-            truth = row.name == TRUTH
-            edited = pictures.truth if truth else pictures.source
-            found = found or Result(key, row.name, case.id, picture=copies(case)[truth])
+            free = pictures.truth if row.name == TRUTH else pictures.source
+            images = None if free is None else (free, None)
         else:
-            edited = None if found is None else _decoded(self.results.folder / found.picture)
-        if found is None or edited is None:
+            images = self._images(found)
+        if images is None:
             return None
-        scored = self._scored_by(case)
-        if found.scored != scored:
-            found = replace(found, scores=self.scorer(case, pictures, edited), scored=scored)
-            self.results.add(found)
+        found = self._scored(found, case, *images)
+        self.results.add(found)
         return found
 
-    def _kept(self, key: str, row: Row, case: Case, came: Made | SfumatoError) -> Result:
+    def _found(self, row: Row, case: Case) -> Result | None:
+        """What was made for the case, or for another one that asks for the same, then without figures."""
+        key = self.keys.of(row, case)
+        own = self.results.get(key, case.id)
+        if own is not None and not own.failure:
+            return own
+        if row.name in FREE:
+            return Result(key, row.name, case.id, picture=copies(case)[row.name == TRUTH])
+        shared = self.results.made(key)
+        return None if shared is None else replace(shared, pairing=row.name, case=case.id, scored="")
+
+    def _images(self, result: Result) -> tuple[Picture, Picture | None] | None:
+        """Finished and as decoded; None if one is damaged, and both are to be made again."""
+        paths = [self.results.folder / each for each in (result.picture, result.decoded) if each]
+        try:
+            finished, *decoded = (png_pixels(path.read_bytes()) for path in paths)
+        except (OSError, ValueError, SyntaxError):  # what Pillow raises on damaged files
+            return None
+        return finished, decoded[0] if decoded else None
+
+    def _kept(self, row: Row, case: Case, came: Made | SfumatoError) -> Result:
         """Score what was made, and keep it."""
         if isinstance(came, SfumatoError):
-            return self._failed(key, row, case, str(came))
+            return self._failed(row, case, str(came))
+        key = self.keys.of(row, case)
+        place = place_of(case.id, f"{row.name}.{key[:8]}")
+        files = {f"{place}.png": came.picture}
+        if came.decoded is not None:
+            files[f"{place}.decoded.png"] = came.decoded
         result = Result(
             key,
             row.name,
             case.id,
-            picture=place_of(case.id, f"{row.name}.{key[:8]}.png"),
+            picture=f"{place}.png",
+            decoded="" if came.decoded is None else f"{place}.decoded.png",
             costs=came.costs,
             seconds=came.seconds,
             reused=came.reused,
             notes=came.notes,
-            scores=self.scorer(case, self._shown(case), png_pixels(came.picture)),
-            scored=self._scored_by(case),
         )
-        self.results.add(result, came.picture)
+        decoded = None if came.decoded is None else png_pixels(came.decoded)
+        result = self._scored(result, case, png_pixels(came.picture), decoded)
+        self.results.add(result, files)
         self.made += 1
         return result
 
-    def _failed(self, key: str, row: Row, case: Case, why: str) -> Result:
-        result = Result(key, row.name, case.id, failure=why)
+    def _scored(self, result: Result, case: Case, finished: Picture, decoded: Picture | None) -> Result:
+        pictures = self._shown(case)
+        return replace(
+            result,
+            scores=self.scorer(case, pictures, finished),
+            decoded_scores={} if decoded is None else self.scorer(case, pictures, decoded),
+            scored=self._scored_by(case),
+        )
+
+    def _failed(self, row: Row, case: Case, why: str) -> Result:
+        result = Result(self.keys.of(row, case), row.name, case.id, failure=why)
         self.results.add(result)
         return result
 
@@ -175,11 +222,3 @@ def copies(case: Case) -> tuple[str, str]:
 
 def _same(path: Path, copy: Path) -> bool:
     return copy.exists() and copy.read_bytes() == path.read_bytes()
-
-
-def _decoded(path: Path) -> Picture | None:
-    """An edited picture that was kept; None if it is damaged, and is to be made again."""
-    try:
-        return png_pixels(path.read_bytes())
-    except (OSError, ValueError, SyntaxError):  # what Pillow raises on damaged files
-        return None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf, isnan, nan
+from math import inf, isfinite, isnan, nan
 
 from sfumato.benchmark.cases import Case
 from sfumato.benchmark.pairings import Pairing
@@ -12,12 +13,15 @@ from sfumato.benchmark.plan import Row
 from sfumato.benchmark.results import Result
 from sfumato.benchmark.scoring import COLUMNS
 
-EQUAL = 100.0
-"""dB that equal pictures count as in means of PSNR, which is infinite for them."""
+EXACT = "exact"
+"""How many cases kept every pixel outside the mask, so that their PSNR is infinite."""
 COSTS = ("inversion_rows", "edit_rows", "inversion_seconds", "edit_seconds")
 """Rows forward and backward, and seconds, of a case; inversions another pairing made count as its own."""
 
 Scored = Sequence[tuple[Case, Result]]
+Figures = Mapping[str, float]
+"""Means of `COLUMNS` and `COSTS`, and the number `EXACT`; NaN where no case has a figure, infinite where all
+that have one are infinite."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +31,32 @@ class Line:
     name: str
     cases: int
     """Over how many the means are."""
-    means: Mapping[str, float]
-    """Of `COLUMNS` and `COSTS`; NaN where no case has a figure."""
-    kinds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """The same by edit type."""
-    failed: int = 0
+    finished: Figures
+    """Of the finished pictures."""
+    decoded: Figures = field(default_factory=dict)
+    """Of what the model decoded."""
+    as_decoded: bool = False
+    """Which of them people are shown."""
+    kinds: Mapping[str, Figures] = field(default_factory=dict)
+    """What people are shown, by edit type."""
+    failures: Mapping[str, int] = field(default_factory=dict)
+    """Why edits failed, and how many did for that reason."""
+    notes: Mapping[str, int] = field(default_factory=dict)
+    """What edits had to say, and how many said it."""
+    noted: int = 0
+    """How many edits had anything to say."""
     refusal: str = ""
     lacking: str = ""
+
+    @property
+    def means(self) -> Figures:
+        """What people are shown."""
+        return self.decoded if self.as_decoded else self.finished
+
+    @property
+    def failed(self) -> int:
+        """How many edits failed."""
+        return sum(self.failures.values())
 
 
 def lines(rows: Iterable[tuple[Row, Scored]]) -> list[Line]:
@@ -44,31 +67,49 @@ def lines(rows: Iterable[tuple[Row, Scored]]) -> list[Line]:
 
 
 def _line(row: Row, scored: Scored, inversions: Mapping[tuple[str, str], Result]) -> Line:
-    figures: dict[str, list[Mapping[str, float]]] = {}
-    for case, result in scored:
-        if not result.failure:
-            spent = costs_of(result, inversions.get((_inverts(row.pairing), case.id)))
-            figures.setdefault(case.kind, []).append({**result.scores, **spent})
-    whole = [each for kind in figures.values() for each in kind]
+    made = [(case, result) for case, result in scored if not result.failure]
+    costs = {
+        case.id: costs_of(result, inversions.get((_inverts(row.pairing), case.id))) for case, result in made
+    }
+
+    def means(decoded: bool, kind: str | None = None) -> Figures:
+        return _means([
+            {**result.scores_as(decoded=decoded), **costs[case.id]}
+            for case, result in made
+            if kind in (None, case.kind)
+        ])  # fmt: skip
+
+    shown, kinds = row.pairing.decoded, sorted({case.kind for case, _ in made})
     return Line(
         row.name,
-        len(whole),
-        _means(whole),
-        {kind: _means(each) for kind, each in sorted(figures.items())},
-        len(scored) - len(whole),
-        row.refusal,
-        row.lacking,
+        len(made),
+        means(False),
+        means(True),
+        shown,
+        {kind: means(shown, kind) for kind in kinds},
+        failures=Counter(result.failure for _, result in scored if result.failure),
+        notes=Counter(note for _, result in made for note in result.notes),
+        noted=sum(bool(result.notes) for _, result in made),
+        refusal=row.refusal,
+        lacking=row.lacking,
     )
 
 
-def _means(figures: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    return {name: mean(each.get(name, nan) for each in figures) for name in (*COLUMNS, *COSTS)}
+def _means(figures: Sequence[Figures]) -> dict[str, float]:
+    kept = [value for each in figures if not isnan(value := each.get("psnr_unedit_part", nan))]
+    exact = float(kept.count(inf)) if kept else nan
+    return {name: mean(each.get(name, nan) for each in figures) for name in (*COLUMNS, *COSTS)} | {
+        EXACT: exact
+    }
 
 
 def mean(values: Iterable[float]) -> float:
-    """The mean of what is not NaN; NaN if nothing is left. Infinite PSNR counts as `EQUAL` dB."""
-    there = [EQUAL if value == inf else value for value in values if not isnan(value)]
-    return sum(there) / len(there) if there else nan
+    """The mean of what is finite; infinite if all there is is, NaN if nothing is left."""
+    there = [value for value in values if not isnan(value)]
+    finite = [value for value in there if isfinite(value)]
+    if finite:
+        return sum(finite) / len(finite)
+    return inf if there else nan
 
 
 def costs_of(result: Result, inversion: Result | None = None) -> dict[str, float]:

@@ -57,7 +57,8 @@ def edits(
     decoded: Annotated[
         bool,
         typer.Option(
-            "--decoded", help="Measure what the model decodes, as published, not the finished picture."
+            "--decoded",
+            help="Show figures of what the model decodes, as published, not of the finished picture.",
         ),
     ] = False,
     structure: Annotated[

@@ -7,8 +7,8 @@ import sys
 import typer
 
 from sfumato.benchmark import report
+from sfumato.benchmark.header import Header
 from sfumato.benchmark.publish import PAGE
-from sfumato.benchmark.report import Header
 from sfumato.benchmark.results import LINES
 from sfumato.benchmark.session import Session
 from sfumato.benchmark.table import Line
@@ -20,17 +20,14 @@ _WIDE = 240
 def tell(table: list[Line], session: Session, header: Header, *, markdown: bool) -> None:
     """Say on standard output what came out."""
     if markdown:
-        typer.echo(report.markdown(table))
+        typer.echo(report.markdown(header, table))
         return
     typer.echo("\n".join(header.lines()))
     _print(table)
-    for line in table:
-        if line.refusal:
-            typer.echo(f"{line.name} was not run: {line.refusal}")
-        if line.lacking:
-            typer.echo(f"{line.name} is not run on {line.lacking}")
-        if line.failed:
-            typer.echo(f"{line.name}: {line.failed} of its edits failed; the same command tries them again.")
+    for sentence in report.troubles(header, table):
+        typer.echo(sentence)
+    if any(line.failed for line in table):
+        typer.echo("The same command tries again what failed.")
     if session.results.damaged:
         typer.echo(f"{session.results.damaged} damaged lines of {LINES} were passed over.")
     typer.echo(f"{session.made} edits were made now. The pictures: {session.results.folder / PAGE}")
@@ -41,11 +38,10 @@ def _print(table: list[Line]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    ran = [line for line in table if line.cases]
-    columns = report.filled(ran)
-    drawn = Table("pairing", box=None, pad_edge=False)
-    for heading in ("cases", *(column.heading for column in columns)):
+    head, rows = report.shown(table)
+    drawn = Table(head[0], box=None, pad_edge=False)
+    for heading in head[1:]:
         drawn.add_column(heading, justify="right", no_wrap=not sys.stdout.isatty())
-    for line in ran:
-        drawn.add_row(line.name, str(line.cases), *(column.shown(line.means) for column in columns))
+    for cells in rows:
+        drawn.add_row(*cells)
     Console(width=None if sys.stdout.isatty() else _WIDE).print(drawn)

@@ -12,12 +12,13 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from sfumato.benchmark.cases import PIE_TYPES, Case, CaseFolder
+from sfumato.benchmark.header import Header
 from sfumato.benchmark.page import page
 from sfumato.benchmark.pairings import Pairing
 from sfumato.benchmark.plan import Row
-from sfumato.benchmark.report import Header, cases_csv, markdown, table_csv
+from sfumato.benchmark.report import cases_csv, markdown, shown, table_csv
 from sfumato.benchmark.results import Result
-from sfumato.benchmark.table import Line, lines, mean
+from sfumato.benchmark.table import EXACT, Line, lines, mean
 from sfumato.events import Cost
 from sfumato.method import Recipe
 from tests.core.benchmark.conftest import drawn
@@ -51,7 +52,15 @@ ROWS = [
         row("direct+p2p", (A, B)),
         [
             (A, result("direct+p2p", A, psnr_unedit_part=20.0, attributes_right=1.0)),
-            (B, result("direct+p2p", B, psnr_unedit_part=inf, attributes_right=0.0)),
+            (
+                B,
+                replace(
+                    result("direct+p2p", B, psnr_unedit_part=inf, attributes_right=0.0),
+                    decoded="pictures/d.png",
+                    decoded_scores={"psnr_unedit_part": 20.0},
+                    notes=("It was tried <smaller>.",),
+                ),
+            ),
         ],
     ),
     (
@@ -68,12 +77,15 @@ FOLDER = CaseFolder((A, B), {"c": "Its picture c.png is missing."}, PIE_TYPES)
 HEADER = Header("Tiny", "cpu", 2, "2 steps", {"clip": "tiny CLIP"}, FOLDER.refused)
 
 
-def test_means_leave_out_what_is_not_there_and_count_equal_pictures() -> None:
+def test_means_leave_out_what_is_not_there_and_what_is_equal() -> None:
     assert mean([1.0, nan, 3.0]) == 2
-    assert mean([20.0, inf]) == 60
+    assert mean([20.0, inf]) == 20, "how many cases were untouched is another figure"
+    assert mean([nan, inf, inf]) == inf
     assert isnan(mean([nan]))
     p2p, reprompt, refused = TABLE
-    assert (p2p.cases, p2p.means["psnr_unedit_part"], p2p.means["attributes_right"]) == (2, 60, 0.5)
+    assert (p2p.cases, p2p.means["psnr_unedit_part"], p2p.means["attributes_right"]) == (2, 20, 0.5)
+    assert p2p.means[EXACT] == 1
+    assert isnan(reprompt.means[EXACT]), "no case has a background to compare"
     assert p2p.kinds["1"]["attributes_right"] == 1
     assert p2p.kinds["2"]["attributes_right"] == 0
     assert (reprompt.cases, reprompt.failed) == (1, 1)
@@ -93,7 +105,9 @@ def test_an_inversion_that_was_found_costs_what_it_cost_who_made_it() -> None:
 def test_the_table_is_one_line_a_pairing_with_all_figures() -> None:
     rows = list(csv.DictReader(io.StringIO(table_csv(TABLE))))
     assert [each["pairing"] for each in rows] == ["direct+p2p", "direct+reprompt", "instruct_pix2pix"]
-    assert float(rows[0]["psnr_unedit_part"]) == 60
+    assert (rows[0]["psnr_unedit_part"], rows[0]["exact"]) == ("20.0", "1.0")
+    assert (rows[0]["decoded_psnr_unedit_part"], rows[0]["decoded_exact"]) == ("20.0", "0.0")
+    assert rows[0]["notes"] == "1"
     assert (rows[0]["clip_similarity_target_image"], rows[1]["failed"]) == ("", "1")
     assert rows[2]["refused"] == "It needs another model."
 
@@ -102,6 +116,9 @@ def test_the_cases_are_one_line_a_pairing_and_case() -> None:
     rows = list(csv.DictReader(io.StringIO(cases_csv(ROWS))))
     assert len(rows) == 4
     assert [each["psnr_unedit_part"] for each in rows] == ["20.0", "inf", "nan", "nan"]
+    assert [each["decoded_psnr_unedit_part"] for each in rows] == ["20.0", "20.0", "nan", "nan"]
+    assert (rows[0]["decoded_picture"], rows[1]["decoded_picture"]) == (rows[0]["picture"], "pictures/d.png")
+    assert rows[1]["notes"] == "It was tried <smaller>."
     assert [each["inversion_rows"] for each in rows] == ["60.0", "60.0", "", ""]
     assert rows[3]["failure"] == "It fell over."
     assert rows[1]["case"] == "<b> & co"
@@ -109,11 +126,66 @@ def test_the_cases_are_one_line_a_pairing_and_case() -> None:
 
 def test_markdown_has_what_was_run_in_published_units() -> None:
     table = [Line("a+b", 3, {"mse_unedit_part": 0.0033, "ssim_unedit_part": 0.84}), *TABLE[2:]]
-    assert markdown(table).splitlines() == [
-        "| pairing | cases | MSE ×10⁴ | SSIM ×10² |",
+    told = markdown(HEADER, table).splitlines()
+    begin = told.index("| pairing | cases | MSE ×10⁴ | SSIM ×10² |")
+    assert told[begin + 1 : begin + 4] == [
         "| --- | ---: | ---: | ---: |",
         "| `a+b` | 3 | 33.00 | 84.00 |",
+        "",
     ]
+
+
+def test_markdown_says_what_it_was_made_with_and_what_went_wrong() -> None:
+    told = markdown(HEADER, TABLE)
+    for each in (
+        "- CLIP score by tiny CLIP.",
+        "- Machine: cpu.",
+        "- instruct\\_pix2pix was not run: It needs another model.",
+        "- 1 edit failed (direct+reprompt 1): It fell over.",
+        "- 1 edit made with a note (direct+p2p 1): It was tried \\<smaller\\>.",
+        "- Case c is not used: Its picture c.png is missing.",
+    ):
+        assert each in told.splitlines()
+
+
+def test_a_row_that_is_exact_says_so_and_how_many_cases_are_is_counted() -> None:
+    exact = lines([(row("blended", (A,)), [(A, result("blended", A, psnr_unedit_part=inf))]), ROWS[0]])
+    head, cells = shown(exact)
+    psnr, count = head.index("PSNR"), head.index("exact")
+    assert [(each[psnr], each[count]) for each in cells] == [("exact", "1"), ("20.00", "1")]
+    assert next(csv.DictReader(io.StringIO(table_csv(exact))))["psnr_unedit_part"] == "exact"
+    assert "<td>exact</td><td>1</td>" in page(HEADER, FOLDER, exact, [ROWS[0]])
+
+
+def test_the_same_failure_is_told_once_with_its_number() -> None:
+    failed = [(case, Result("x", "a", case.id, failure="It fell over.")) for case in (A, B)]
+    table = lines([(row("a", (A, B)), failed), ROWS[1]])
+    assert "- 3 edits failed (a 2, direct+reprompt 1): It fell over." in markdown(HEADER, table).splitlines()
+
+
+def test_the_header_says_which_figures_there_are_not_and_of_which_pictures() -> None:
+    bare = replace(HEADER, networks={})
+    assert not any("ttribute" in each for each in bare.lines())
+    assert any(
+        "No attribute accuracy, though 3 cases say what must be seen" in each
+        for each in replace(bare, expecting=3).lines()
+    )
+    reader = replace(bare, expecting=3, networks={"attributes": "a reader"})
+    assert "Attributes read by a reader." in reader.lines()
+    assert any(each.startswith("Measured as") for each in replace(bare, decoded=("a",)).lines())
+    assert any(
+        each.startswith("a: measured as") for each in replace(bare, decoded=("a",), finished=("b",)).lines()
+    )
+
+
+def test_people_see_the_picture_whose_figures_they_see() -> None:
+    decoded = replace(ROWS[0][0], pairing=replace(ROWS[0][0].pairing, decoded=True))
+    table = lines([(decoded, ROWS[0][1])])
+    assert table[0].means is table[0].decoded
+    html = page(HEADER, FOLDER, table, [(decoded, ROWS[0][1])])
+    assert "pictures/d.png" in html
+    assert "background 20.0 dB" in html
+    assert "It was tried &lt;smaller&gt;." in html
 
 
 class Reader(HTMLParser):

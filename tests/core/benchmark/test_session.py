@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
-from math import isnan
+from math import inf, isnan
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,10 @@ from sfumato.benchmark.judge import Reading
 from sfumato.benchmark.pairings import named
 from sfumato.benchmark.plan import Choice, Row, baselines, planned
 from sfumato.benchmark.results import Result, Results
-from sfumato.benchmark.runner import in_place, made_by
+from sfumato.benchmark.runner import Made, in_place, made_by
 from sfumato.benchmark.scoring import COLUMNS, Scorer
 from sfumato.benchmark.session import Session, Step
-from sfumato.benchmark.table import EQUAL, Line, lines
+from sfumato.benchmark.table import EXACT, Line, lines
 from sfumato.diffusion.inversion import Inversion
 from sfumato.errors import InputError, MethodError
 from sfumato.events import Cost
@@ -32,6 +32,7 @@ from sfumato.many.crew import Crew
 from sfumato.method import Edit, Editor, EditRequest, Need, Progress, Recipe
 from sfumato.params import Params
 from tests.chores import copied, opened
+from tests.core.benchmark.conftest import SIDE
 
 BASE = Recipe(steps=2)
 Make = Callable[..., Any]
@@ -114,12 +115,15 @@ def test_a_run_makes_every_edit_and_its_figures(bench: Bench) -> None:
     found = table(session)
     assert {name: line.cases for name, line in found.items()} == dict.fromkeys(found, 4)
     assert found["identity"].means["gain"] == 0
-    assert found["identity"].means["psnr_unedit_part"] == EQUAL
+    assert found["identity"].means["psnr_unedit_part"] == inf
     assert found["truth"].means["gain"] == 1
-    assert found["truth"].means["psnr_truth_inside"] == EQUAL
-    assert 0 < found["vae"].means["psnr_unedit_part"] < EQUAL
-    assert found["blended"].means["psnr_unedit_part"] == EQUAL, "it got the mask, and all else is exact"
-    assert found["direct+p2p"].means["psnr_unedit_part"] < EQUAL
+    assert found["truth"].means["psnr_truth_inside"] == inf
+    assert 0 < found["vae"].means["psnr_unedit_part"] < 100
+    assert found["blended"].means["psnr_unedit_part"] == inf, "it got the mask, and all else is exact"
+    assert found["direct+p2p"].means["psnr_unedit_part"] < 100
+    assert {name: line.means[EXACT] for name, line in found.items()} == {
+        "identity": 4, "vae": 0, "truth": 4, "direct+p2p": 0, "direct+reprompt": 0, "blended": 4
+    }  # fmt: skip
     assert set(found["direct+p2p"].kinds) == {"1", "2"}
     assert all(isnan(found["vae"].means[name]) for name in COLUMNS if "clip" in name or "struct" in name)
 
@@ -132,11 +136,62 @@ def test_as_decoded_nothing_of_the_picture_is_put_back(bench: Bench) -> None:
     session = bench.session()
     session.rows = [replace(row, pairing=replace(row.pairing, decoded=True)) for row in session.rows]
     list(session.run())
-    assert session.made == 1, "the row of the autoencoder is the same"
+    assert session.made == 0, "which is shown decides nothing that is made"
     assert table(plain)["fake"].means["mse_truth"] == table(plain)["identity"].means["mse_truth"]
     decoded, vae = table(session)["fake"].means, table(session)["vae"].means
     for column in ("psnr_unedit_part", "mse_truth", "gain"):
         assert decoded[column] == pytest.approx(vae[column], abs=1e-6)
+    for line, other in zip(table(plain).values(), table(session).values(), strict=True):
+        assert line.finished == pytest.approx(dict(other.finished), nan_ok=True)
+        assert line.decoded == pytest.approx(dict(other.decoded), nan_ok=True)
+
+
+def test_what_has_no_decoded_picture_is_its_own(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.choice = Choice(count=1)
+
+    def without(tasks: Any, workshop: Any) -> Iterator[Any]:
+        for key, came in in_place(tasks, workshop):
+            yield key, replace(came, decoded=None) if isinstance(came, Made) else came
+
+    session = bench.session()
+    list(session.run(without))
+    for row in session.rows:
+        for _, result in session.of(row):
+            assert result.picture_as(decoded=True) == result.picture
+            assert result.scores_as(decoded=True) == result.scores
+    line = table(session)["fake"]
+    assert line.decoded == pytest.approx(dict(line.finished), nan_ok=True)
+
+
+def test_one_picture_in_several_cases_is_made_once_with_figures_for_each(bench: Bench) -> None:
+    """Masks, truths and expectations decide figures, not pictures."""
+    from tests.core.benchmark.test_folder import edit_mapping
+
+    def alike(entries: dict[str, Any]) -> None:
+        first, second, *_ = entries.values()
+        other = {**first, "mask": [0, SIDE * SIDE // 2], "truth_path": second["truth_path"]}
+        other["expected"] = [{"what": "object", "thing": 0, "value": "fish"}]
+        entries.clear()
+        entries.update({"one": first, "two": other, "three": other})
+
+    edit_mapping(bench.folder, alike)
+    bench.names = ("fake", "blended")
+    session = bench.session(Scorer(reader=Reader()))
+    assert not failures(list(session.run()))
+    assert session.made == 1 + 1 + 2, "the autoencoder's and the fake's once, and blended for each mask"
+    found = {row.name: {case.id: result for case, result in session.of(row)} for row in session.rows}
+    for name in ("vae", "fake"):
+        one, two, three = (found[name][each] for each in ("one", "two", "three"))
+        assert one.picture == two.picture == three.picture
+        assert (one.scores["attributes_right"], two.scores["attributes_right"]) == (1, 0)
+        assert one.decoded_scores != two.decoded_scores or name == "vae"
+        assert one.scores["mse_truth"] != two.scores["mse_truth"]
+        assert two.scores == three.scores
+    assert found["vae"]["one"].scores["psnr_unedit_part"] != found["vae"]["two"].scores["psnr_unedit_part"]
+    reader = Reader()
+    again = bench.session(Scorer(reader=reader))
+    list(again.run())
+    assert (again.made, reader.seen) == (0, 0)
 
 
 def test_what_is_kept_is_what_was_scored(bench: Bench) -> None:
@@ -145,9 +200,10 @@ def test_what_is_kept_is_what_was_scored(bench: Bench) -> None:
     scorer = Scorer()
     for row in session.rows:
         for case, result in session.of(row):
-            kept = np.asarray(Image.open(bench.out / result.picture).convert("RGB"))
-            again = scorer(case, load_pictures(case), kept)
-            assert again == pytest.approx(dict(result.scores), nan_ok=True)
+            for decoded in (False, True):
+                path = bench.out / result.picture_as(decoded=decoded)
+                again = scorer(case, load_pictures(case), np.asarray(Image.open(path).convert("RGB")))
+                assert again == pytest.approx(dict(result.scores_as(decoded=decoded)), nan_ok=True)
 
 
 def test_an_inversion_is_made_once_a_case_and_charged_to_all(bench: Bench) -> None:
@@ -253,7 +309,7 @@ def test_other_settings_are_other_edits(bench: Bench) -> None:
     list(bench.session().run())
     other = bench.session(base=Recipe(steps=3))
     list(other.run())
-    assert other.made == 2  # the VAE's is of the recipe's model, and its recipe has other steps
+    assert other.made == 1, "what the autoencoder makes of a picture depends on no step"
     back = bench.session()
     list(back.run())
     assert back.made == 0
@@ -276,12 +332,13 @@ def test_a_reader_that_comes_later_scores_what_is_there(bench: Bench) -> None:
     list(bench.session().run())
     reader = Reader()
     scored = bench.session(Scorer(reader=reader))
+    assert isnan(table(scored)["fake"].means["gain"]), "figures of other networks are not mixed in"
     list(scored.run())
-    assert (scored.made, reader.seen) == (0, 16)
+    assert (scored.made, reader.seen) == (0, 16 + 4), "edits are read finished and as decoded"
     assert table(scored)["fake"].means["attributes_right"] == 1
     again = bench.session(Scorer(reader=reader))
     list(again.run())
-    assert reader.seen == 16, "what was read is kept"
+    assert reader.seen == 16 + 4, "what was read is kept"
 
 
 def test_another_annotation_is_scored_again_and_not_edited_again(bench: Bench) -> None:
@@ -418,12 +475,14 @@ def test_an_estimate_takes_each_pairing_for_what_it_is_and_knows_of_other_worker
 
 def test_a_result_comes_back_from_its_line() -> None:
     scores = {"gain": 0.5, "psnr_unedit_part": float("inf"), "mse_truth": float("nan")}
-    result = Result("k", "a+b", "1", costs={"edit": Cost(3, 2, 1)}, seconds={"edit": 0.1}, scores=scores)
+    told = Result("k", "a+b", "1", costs={"edit": Cost(3, 2, 1)}, seconds={"edit": 0.1}, scores=scores)
+    result = replace(told, decoded_scores=scores)
     back = Result.from_json(result.to_json())
     assert '"inf"' in result.to_json()
     assert "NaN" not in result.to_json()
     assert (back.costs, back.seconds) == (result.costs, result.seconds)
     assert dict(back.scores) == pytest.approx(scores, nan_ok=True)
+    assert dict(back.decoded_scores) == pytest.approx(scores, nan_ok=True)
 
 
 def test_results_need_a_folder(tmp_path: Path) -> None:

@@ -78,6 +78,8 @@ def test_a_folder_is_measured_once(run: Run, cases: Path, monkeypatch: pytest.Mo
     assert list(rows) == ["identity", "vae", "truth", "direct+reprompt", "blended", "instruct_pix2pix"]
     assert {row["cases"] for row in rows.values()} == {"2", "0"}
     assert rows["blended"]["mse_unedit_part"] == "0.0"
+    assert (rows["blended"]["psnr_unedit_part"], rows["blended"]["exact"]) == ("exact", "2.0")
+    assert float(rows["blended"]["decoded_psnr_unedit_part"]) < 100
     assert rows["direct+reprompt"]["inversion_rows"] == "2.0"
     assert rows["direct+reprompt"]["attributes_right"] == "1.0"
     assert len(rows_of("cases.csv")) == 10
@@ -86,7 +88,8 @@ def test_a_folder_is_measured_once(run: Run, cases: Path, monkeypatch: pytest.Mo
     assert not list(Path("out/cache").rglob("*.safetensors")), "inversions of a run that ended are of no use"
     second = run(*words, "--markdown")
     assert second.exit_code == 0, second.output
-    assert second.stdout.startswith("| pairing | cases | PSNR |")
+    assert "- Attributes read by test judge." in second.stdout
+    assert "\n| pairing | cases | PSNR | exact |" in second.stdout
     assert "| `blended` | 2 |" in second.stdout
     assert Path("out/results.jsonl").read_text().count("\n") == 10, "nothing was done twice"
 
