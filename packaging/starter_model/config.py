@@ -104,8 +104,10 @@ class ControlSettings(SiblingSettings):
 
 @dataclass(frozen=True)
 class TurboSettings(SiblingSettings):
-    """The few-step sibling: its teacher's guidance, and the steps it is measured at."""
+    """The few-step sibling: its teacher's guidance, how many of the teacher's pictures it is compared with on
+    the way, and the steps it is measured at."""
 
+    probe: int
     guidance: float
     steps: int
 

@@ -16,16 +16,19 @@ from torch import nn
 from sfumato.errors import InputError
 from starter_model import control, orders
 from starter_model.base import Base, committed_base, hold_to, read_base
+from starter_model.captions import prompt
 from starter_model.config import Settings
 from starter_model.control import Controlled, ControlTask, EdgeDrawer, read_edges
 from starter_model.diffusion import Painter, attend_plainly
-from starter_model.diffusion_stage import encode_world, encoded_place, held, shipped
+from starter_model.diffusion_stage import encode_world, encoded_place, shipped
 from starter_model.encoded import prepare_encoded, recipe_name
 from starter_model.export import INDEX, NOTICE
 from starter_model.instruct import EncodedOrders, InstructTask, OrderEncoder
 from starter_model.sources import chosen
+from starter_model.spoiled import held_out_scenes
 from starter_model.state import write_whole
 from starter_model.supervision import train
+from starter_model.taught import Taught
 from starter_model.training import Run, Task, warm_start
 from starter_model.turbo import LEVELS, TurboTask
 
@@ -61,10 +64,13 @@ def control_task(state: Path, settings: Settings, base: Base, share: int) -> Tas
 
 
 def turbo_task(state: Path, settings: Settings, base: Base, share: int) -> Task:
-    """Learns on the encoded world."""
+    """Learns on the encoded world; has the teacher paint what its progress is measured by."""
     encoded = encode_world(state, settings, base.vae)[min(settings.diffusion.sizes)]
-    probe = held(state, settings, base.vae)
-    return TurboTask(settings.turbo, base.painter, base.tokenizer, base.prediction, encoded, probe, share)
+    task = TurboTask(settings.turbo, base.painter, base.tokenizer, base.prediction, encoded, share)
+    scenes = held_out_scenes(tuple(chosen(settings)), settings.turbo.probe, 0.25, 44)
+    said = tuple(prompt(scene) for scene in scenes)
+    task.probe = Taught.prepare(task, said, state / "turbo", base.fingerprint).distances
+    return task
 
 
 TASKS: dict[str, Callable[[Path, Settings, Base, int], Task]] = {

@@ -7,15 +7,16 @@ taken from the student itself without gradient, as Song and Dhariwal (arXiv:2310
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 from transformers import CLIPTokenizer
 
-from starter_model.captions import caption, prompt
+from starter_model.captions import caption
 from starter_model.config import TurboSettings
-from starter_model.diffusion import Denoising, Held, Painter
+from starter_model.diffusion import Denoising, Painter
 from starter_model.encoded import Encoded
 from starter_model.sampling import move
 
@@ -24,6 +25,12 @@ LEVELS = 50
 SIGMA_DATA, TIME_SCALE = 0.5, 10.0
 HUBER = 0.001
 """c of the pseudo-Huber loss √(d² + c²) - c, for latents of unit variance."""
+FINE_ABOVE = 700
+"""Steps above which numbers are kept in float32.
+
+The clean latents divide the noise's error by √ᾱ. In bfloat16 that makes 0.042 at step 999 (0.022 with the
+first and the last layer in float32) and 0.010 at 699, where student and target differ by about 0.06.
+"""
 
 
 def boundary(t: Tensor) -> tuple[Tensor, Tensor]:
@@ -45,12 +52,13 @@ class TurboTask(Denoising):
         tokenizer: CLIPTokenizer,
         prediction: str,
         encoded: Encoded,
-        held: Held,
         share: int,
     ) -> None:
         super().__init__(base, tokenizer, prediction)
         self.teacher = copy.deepcopy(base).requires_grad_(False).eval()
-        self.encoded, self.held, self.guidance = encoded, held, settings.guidance
+        self.encoded, self.guidance = encoded, settings.guidance
+        self.probe: Callable[[TurboTask], dict[str, float]] = lambda _task: {}
+        """Measures its progress; see `taught`."""
         self.share = max(1, settings.batch // share)
         self.views, self.rate, self.keep = settings.views, settings.learning_rate, settings.average
 
@@ -60,8 +68,13 @@ class TurboTask(Denoising):
 
     def noise_of(self, painter: Painter, latents: Tensor, t: Tensor, tokens: Tensor) -> Tensor:
         """ε (n, C, h, w) in float32, whatever the painter predicts."""
-        with torch.autocast(latents.device.type, torch.bfloat16):
-            found = painter(latents, t, tokens).float()
+        found = torch.zeros_like(latents)
+        for fine in (True, False):
+            rows = ((t > FINE_ABOVE) == fine).nonzero().flatten()
+            if len(rows):
+                with torch.autocast(latents.device.type, torch.bfloat16, enabled=not fine):
+                    some = painter(latents[rows], t[rows], tokens[rows])
+                found = found.index_copy(0, rows, some.float())
         if self.prediction == "epsilon":
             return found
         alpha = self.alpha(t)
@@ -103,17 +116,5 @@ class TurboTask(Denoising):
         return ((distance + HUBER**2).sqrt() - HUBER).mean(), self.share
 
     def check(self) -> dict[str, float]:
-        """How far jumps from two levels are from held-out pictures, and those of the teacher's own x̂_0."""
-        latents = self.held.latents.to(self.device)
-        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(7)).to(self.device)
-        tokens = self.tokens([prompt(scene) for scene in self.held.scenes])
-        found: dict[str, float] = {}
-        for step in (599, 799):
-            t = torch.full((len(latents),), step, device=self.device)
-            alpha = self.alpha(t)
-            noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
-            eps = self.noise_of(self.teacher.to(self.device), noisy, t, tokens)
-            once = (noisy - (1 - alpha).sqrt() * eps) / alpha.sqrt()
-            for name, clean in (("student", self.jump(noisy, t, tokens)), ("teacher", once)):
-                found[f"{name}_{step}"] = round(float((clean - latents).square().mean()), 5)
-        return found
+        """Distances to where the guided teacher arrives in all its steps; see `taught.Taught`."""
+        return self.probe(self)

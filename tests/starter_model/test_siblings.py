@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers.models.attention_processor import AttnProcessor
+from diffusers.schedulers.scheduling_lcm import LCMScheduler
 from starter_model import orders as ordering
 from starter_model import siblings_stage
 from starter_model.base import hold_to, read_base
@@ -22,7 +23,8 @@ from starter_model.sampling import Parts
 from starter_model.siblings_card import measure_sibling
 from starter_model.siblings_stage import NAMES, sibling_run, train_sibling
 from starter_model.state import read_tensors
-from starter_model.turbo import TurboTask, boundary
+from starter_model.taught import Taught, few_levels, walked
+from starter_model.turbo import LEVELS, TurboTask, boundary
 
 from sfumato import compose
 from sfumato.errors import InputError
@@ -151,6 +153,43 @@ def test_another_recipe_is_encoded_in_another_folder(
         drawn = read_edges(next(iter(starter.glob("edges-*-*"))), 128)
         assert drawn.shape == (12, 128, 128)
         assert ((drawn > 0) & (drawn < 255)).any(axis=(1, 2)).any()
+
+
+def test_progress_is_measured_by_where_the_teacher_arrives(starter: Path, tiny: Settings) -> None:
+    _, run = sibling_run("turbo", starter, tiny, "cpu")
+    task = run.task
+    assert isinstance(task, TurboTask)
+    file = next((starter / "turbo").glob("taught-*.safetensors"))
+    made = file.stat().st_mtime_ns
+    taught = Taught.prepare(task, ("a cat", "a dog"), starter / "turbo" / "probe", "base")
+    found = taught.distances(task)
+    assert set(found) == {"student_in_1", "student_in_4", "teacher_in_1", "teacher_in_4"}
+    assert all(value > 0 for value in found.values())
+    same = replace(taught, results=walked(task, taught.noise, task.tokens(["a cat", "a dog"]), 4))
+    assert same.distances(task)["teacher_in_4"] == 0
+    sibling_run("turbo", starter, tiny, "cpu")
+    assert file.stat().st_mtime_ns == made
+
+
+def test_few_steps_are_those_of_the_published_scheduler() -> None:
+    scheduler = LCMScheduler(original_inference_steps=LEVELS)
+    for count in (1, 2, 4, 8):
+        scheduler.set_timesteps(count)
+        assert few_levels(count) == scheduler.timesteps.tolist()
+
+
+@torch.no_grad()
+def test_the_student_counts_finely_where_there_is_much_noise(starter: Path, tiny: Settings) -> None:
+    _, run = sibling_run("turbo", starter, tiny, "cpu")
+    task = run.task
+    assert isinstance(task, TurboTask)
+    painter = task.teacher
+    latents = torch.randn(3, 4, 16, 16, generator=torch.Generator().manual_seed(1))
+    t, tokens = torch.tensor([999, 100, 999]), torch.zeros(3, 32, dtype=torch.long)
+    found, exact = task.noise_of(painter, latents, t, tokens), painter(latents, t, tokens)
+    torch.testing.assert_close(found[::2], exact[::2])
+    assert (found[1] != exact[1]).any()
+    torch.testing.assert_close(found[1], exact[1], rtol=0.1, atol=0.1)
 
 
 def test_exported_siblings_share_the_starters_autoencoder(sibling: tuple[str, Path], starter: Path) -> None:
