@@ -119,6 +119,8 @@ class InversionReport:
     vae_psnr: float
     reused: bool
     steps: int
+    key: str = field(default="", compare=False)
+    """What it is kept under; the same for every edit that can use it."""
     error_map: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
     """(H, W) in [0, 1], at the model's size: how far what the inversion brings back is from the picture."""
 

@@ -63,6 +63,7 @@ def invert(
         vae_psnr=scene.psnr(scene.round_trip),
         reused=reused,
         steps=inversion.grid.steps,
+        key=key,
         error_map=None if back is None else scene.error_map(back),
     )
     return inversion, report

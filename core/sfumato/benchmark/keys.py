@@ -5,18 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from sfumato.benchmark.cases import Case
 from sfumato.benchmark.masks import Runs
 from sfumato.benchmark.pairings import IDENTITY, TRUTH, VAE, asked
 from sfumato.benchmark.plan import Row
 from sfumato.benchmark.runner import Kind, Task, loaded
+from sfumato.benchmark.sources import class_digest, engine_digest
 from sfumato.errors import InputError
-from sfumato.method import Recipe
+from sfumato.method import Method, Need, Recipe
+from sfumato.models.control_folder import inspect_network
+from sfumato.models.fingerprint import Fingerprints
 from sfumato.plugins import Registry
-from sfumato.provenance import machine
+from sfumato.preprocessor import Preprocessor
+from sfumato.provenance import BATCH, machine
 from sfumato.workshop import Workshop
 
+Depends = Mapping[str, Any]
 FREE = (IDENTITY, TRUTH)
 """Rows for which nothing is computed."""
 
@@ -29,47 +35,73 @@ class Keys:
 
     def __init__(self, workshop: Workshop) -> None:
         self._workshop = workshop
+        self._depends: dict[tuple[str, str], Depends] = {}
         self._keys: dict[tuple[str, str], str] = {}
         self._digests: dict[str, str] = {}
         self._pictures: dict[str, str] = {}
-        self._identities: dict[str, list[object]] = {}
+        self._models: dict[str, tuple[list[object], Depends]] = {}
+        self._networks: dict[str, str] = {}
 
     def of(self, row: Row, case: Case) -> str:
-        """The key of a row's edit of a case: picture, mask, recipe, weights, methods, machine.
+        """The key of a row's edit of a case.
 
-        Raises `ModelError` if the model cannot be loaded, `InputError` if the picture is gone.
+        Raises `ModelError` if a network cannot be read, `InputError` if the picture is gone.
         """
         if (row.name, case.id) not in self._keys:
-            told = [row.name, self.digest(case)] if row.name in FREE else self._told(row, case)
-            self._keys[row.name, case.id] = hashed(told)
+            self._keys[row.name, case.id] = hashed(self.depends(row, case))
         return self._keys[row.name, case.id]
 
-    def _told(self, row: Row, case: Case) -> list[object]:
+    def depends(self, row: Row, case: Case) -> Depends:
+        """What the key is a hash of: picture, settings, weights, program and machine. Raises as `of` does."""
+        if (row.name, case.id) not in self._depends:
+            told = {"row": row.name, "case": self.digest(case)} if row.name in FREE else self._told(row, case)
+            self._depends[row.name, case.id] = told
+        return self._depends[row.name, case.id]
+
+    def machine(self, recipe: Recipe) -> Depends:
+        """What decides bits with a recipe's model: device, precision, threads, versions of libraries."""
+        return self._model(recipe)[1]
+
+    def _told(self, row: Row, case: Case) -> Depends:
         if case.id not in self._pictures:
             self._pictures[case.id] = hashlib.sha256(_bytes(case)).hexdigest()
         recipe, mask, kind = _asked(row, case, self._workshop.registry)
-        asked_for = ("vae",) if kind == "vae" else (recipe.model_dump(mode="json"), mask)
-        return [self._pictures[case.id], *asked_for, *self._made_by(recipe)]
+        weights, machine = self._model(recipe)
+        networks = {} if kind == "vae" else self._networks_of(recipe)
+        settings = [kind] if kind == "vae" else [_settings(recipe, networks), mask]
+        methods = [] if kind == "vae" else _methods(recipe, self._workshop.registry)
+        return {
+            "picture": self._pictures[case.id],
+            "settings": hashed(settings),
+            "weights": hashed([*weights, *networks.values()]),
+            "program": hashed([engine_digest(), BATCH, *methods]),
+            **machine,
+        }
 
-    def _made_by(self, recipe: Recipe) -> list[object]:
-        """The model's weights, the methods' versions, and the machine as far as it decides the bits."""
+    def _model(self, recipe: Recipe) -> tuple[list[object], Depends]:
+        """What a recipe's model is, and the machine as far as it decides the bits."""
         name = json.dumps([recipe.model, recipe.loras, recipe.embeddings, recipe.vae])
-        if name not in self._identities:
+        if name not in self._models:
             model = loaded(recipe, self._workshop)
-            here = machine(model)
-            deciding = {each: here[each] for each in ("device", "precision", "threads", "batch")}
-            self._identities[name] = [model.weights_hash, deciding, here["libraries"]["torch"]]
-        return [*self._identities[name], self._versions(recipe)]
+            info, here = model.info, machine(model)
+            told = [info.size, info.multiple, info.inputs, info.prediction, sorted(info.abilities)]
+            deciding = {each: here[each] for each in ("device", "precision", "threads")}
+            deciding |= {each: here["libraries"][each] for each in ("torch", "diffusers", "transformers")}
+            self._models[name] = [model.weights_hash, *told], deciding
+        return self._models[name]
 
-    def _versions(self, recipe: Recipe) -> list[object]:
+    def _networks_of(self, recipe: Recipe) -> dict[str, str]:
+        """The hashes of the ControlNets a recipe uses, by what it calls them."""
         registry = self._workshop.registry
-        methods = (
-            registry.editors.get(recipe.editor),
-            registry.inverters.get(recipe.inverter),
-            registry.maskers.get(recipe.masker),
-            registry.preprocessors.get(recipe.preprocessor),
-        )
-        return [method and method.version for method in methods]
+        params = registry.parsed("editor", recipe.editor, recipe.editor_values)
+        return {name: self._network(name) for name in registry.editors[recipe.editor].networks(params)}
+
+    def _network(self, name: str) -> str:
+        if name not in self._networks:
+            folder = inspect_network(self._workshop.network(name).folder)
+            kept = Fingerprints(self._workshop.settings.cache_dir / "fingerprints.json")
+            self._networks[name] = hashed([[path.name, kept.of_file(path)] for path in folder.files])
+        return self._networks[name]
 
     def digest(self, case: Case) -> str:
         """The hash of a case and its pictures. Raises `InputError` if one is gone."""
@@ -79,6 +111,24 @@ class Keys:
             except OSError as error:
                 raise _gone(case) from error
         return self._digests[case.id]
+
+
+def _settings(recipe: Recipe, networks: Mapping[str, str]) -> dict[str, object]:
+    """A recipe without its networks: they go by their weights, wherever they lie."""
+    told = recipe.model_dump(mode="json", exclude={"model", "loras", "embeddings", "vae"})
+    values = recipe.editor_values.items()
+    return told | {"editor_values": {key: networks.get(str(value).strip(), value) for key, value in values}}
+
+
+def _methods(recipe: Recipe, registry: Registry) -> list[object]:
+    """Name, version and source of each method that a recipe runs."""
+    editor = registry.editors[recipe.editor]
+    used: list[Method[Any] | Preprocessor[Any] | None] = [editor, registry.maskers.get(recipe.masker)]
+    if editor.inversion != "none":
+        used.append(registry.inverters.get(recipe.inverter))
+    if Need.CONTROL_IMAGE in editor.needs:
+        used.append(registry.preprocessors.get(recipe.preprocessor))
+    return [each and [each.name, each.version, class_digest(type(each))] for each in used]
 
 
 class Tasks(Mapping[str, Task]):

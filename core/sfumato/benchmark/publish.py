@@ -11,11 +11,9 @@ from sfumato.benchmark.page import page
 from sfumato.benchmark.pairings import OWN
 from sfumato.benchmark.plan import Row
 from sfumato.benchmark.report import cases_csv, table_csv
-from sfumato.benchmark.runner import loaded
 from sfumato.benchmark.session import Session
 from sfumato.benchmark.table import Line, lines
 from sfumato.method import Recipe
-from sfumato.provenance import machine
 
 PAGE, TABLE, CASES, RECIPES = "index.html", "table.csv", "cases.csv", "recipes.json"
 
@@ -26,26 +24,24 @@ def publish(session: Session, folder: CaseFolder, base: Recipe) -> tuple[Header,
     Raises `StorageError`.
     """
     scored = [(row, session.of(row)) for row in session.rows]
-    table = lines(scored)
+    inversions = session.results.inversions()
+    table = lines(scored, inversions)
     header = _header(session, folder, base)
     write = session.results.write
     write(TABLE, table_csv(table).encode())
-    write(CASES, cases_csv(scored).encode())
+    write(CASES, cases_csv(scored, inversions).encode())
     write(RECIPES, recipes_json(session.rows).encode())
     write(PAGE, page(header, folder, table, scored).encode())
     return header, table
 
 
 def _header(session: Session, folder: CaseFolder, base: Recipe) -> Header:
-    here = machine(loaded(base, session.workshop))
+    here = session.keys.machine(base)
     ran = [row for row in session.rows if row.is_edit and row.cases]
     return Header(
         model=session.workshop.describe(base.model).title,
         settings=f"{base.steps} steps, guidance {base.guidance:g}, seed {base.seed}; {RECIPES} has the rest",
-        machine=(
-            f"{here['device']}, {here['precision']}, threads: {here['threads']}, "
-            f"torch {here['libraries']['torch']}"
-        ),
+        machine=(f"{here['device']}, {here['precision']}, threads: {here['threads']}, torch {here['torch']}"),
         cases=len(folder.cases),
         networks=session.scorer.names,
         refused=folder.refused,

@@ -11,6 +11,7 @@ from math import isinf, isnan
 
 from sfumato.benchmark.header import Header
 from sfumato.benchmark.plan import Row
+from sfumato.benchmark.results import Result
 from sfumato.benchmark.scoring import COLUMNS
 from sfumato.benchmark.table import COSTS, EXACT, Line, Scored, costs_of
 
@@ -130,8 +131,11 @@ def table_csv(lines: Sequence[Line]) -> str:
     return _csv([head, *rows])
 
 
-def cases_csv(rows: Iterable[tuple[Row, Scored]]) -> str:
-    """One row per pairing and case; NaN and infinity by name, as PIE-Bench writes them."""
+def cases_csv(rows: Iterable[tuple[Row, Scored]], inversions: Mapping[str, Result]) -> str:
+    """One row per pairing and case; NaN and infinity by name, as PIE-Bench writes them.
+
+    `inversions` as in `lines`.
+    """
     head = ["pairing", "case", "type", *COLUMNS, *COSTS, "inversion_reused", "picture", "failure", "notes"]
     head += ["decoded_picture", *(f"decoded_{name}" for name in COLUMNS)]
     return _csv([
@@ -142,7 +146,7 @@ def cases_csv(rows: Iterable[tuple[Row, Scored]]) -> str:
                 case.id,
                 case.kind,
                 *(_cell(result.scores.get(name), "nan") for name in COLUMNS),
-                *(_cell(costs_of(result)[name]) for name in COSTS),
+                *(_cell(each) for each in costs_of(result, inversions).values()),
                 int(result.reused),
                 result.picture,
                 result.failure,

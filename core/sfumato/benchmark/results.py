@@ -6,7 +6,7 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -39,6 +39,8 @@ class Result:
     seconds: Mapping[str, float] = field(default_factory=dict)
     reused: bool = False
     """The inversion was another pairing's, so its costs here are none."""
+    inversion: str = ""
+    """What it is kept under; who made it has the same."""
     notes: tuple[str, ...] = ()
     scores: Mapping[str, float] = field(default_factory=dict)
     """Of the finished picture."""
@@ -46,6 +48,8 @@ class Result:
     """Of what the model decoded, if that is another picture."""
     scored: str = ""
     """A hash of what the scores depend on beside the picture: the case and the networks."""
+    depends: Mapping[str, Any] = field(default_factory=dict)
+    """What the key is a hash of, part by part: what a person knows in plain, the rest as hashes."""
 
     def picture_as(self, *, decoded: bool) -> str:
         """The path of the finished picture, or of what the model decoded."""
@@ -121,6 +125,14 @@ class Results:
         """A result of that key for any case, which no failure is; its figures are that case's own."""
         found = self._made.get(key)
         return found if found is not None and self._has_pictures(found) else None
+
+    def __iter__(self) -> Iterator[Result]:
+        """All of them, whatever became of their pictures."""
+        yield from self._kept.values()
+
+    def inversions(self) -> dict[str, Result]:
+        """Who made each inversion, by what it is kept under."""
+        return {each.inversion: each for each in self if each.inversion and not each.reused}
 
     def _has_pictures(self, result: Result) -> bool:
         return all((self.folder / each).is_file() for each in (result.picture, result.decoded) if each)

@@ -64,6 +64,8 @@ class Made:
     """Of "inversion" and "edit", the latter with decoding; loading a model is in neither."""
     reused: bool = False
     """The inversion had been made before, for another pairing."""
+    inversion: str = ""
+    """What it is kept under; empty without one."""
     notes: tuple[str, ...] = ()
     decoded: bytes | None = None
     """What the model decodes, before the picture's own detail is put back; None if that is the picture."""
@@ -91,9 +93,17 @@ def work(task: Task, workshop: Workshop) -> Made:
 def _edit(job: Job, document: Document, workshop: Workshop) -> Made:
     clock, outcome = _timed(perform(job, workshop))
     costs = {phase: outcome.costs.get(phase, Cost()) for phase in ("inversion", "edit")}
-    reused = outcome.inversion is not None and outcome.inversion.reused
+    report = outcome.inversion
     decoded = png(_decoded(job, outcome)) if outcome.extras.get("decoded") else None
-    return Made(png(_finished(document, outcome)), costs, clock, reused, outcome.notes, decoded)
+    return Made(
+        picture=png(_finished(document, outcome)),
+        costs=costs,
+        seconds=clock,
+        reused=report is not None and report.reused,
+        inversion="" if report is None else report.key,
+        notes=outcome.notes,
+        decoded=decoded,
+    )
 
 
 def _finished(document: Document, outcome: Outcome) -> Picture:

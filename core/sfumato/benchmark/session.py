@@ -16,6 +16,7 @@ from sfumato.benchmark.results import Result, Results, place_of
 from sfumato.benchmark.runner import Made, Make, in_place
 from sfumato.benchmark.scoring import VERSION, Scorer
 from sfumato.benchmark.selection import SLOW
+from sfumato.benchmark.table import seconds_of
 from sfumato.errors import InputError, SfumatoError
 from sfumato.workshop import Workshop
 
@@ -79,7 +80,7 @@ class Session:
         if not row.few:
             return row
         first = self.results.get(self.keys.of(row, row.cases[0]), row.cases[0].id)
-        slow = first is None or first.failure or sum(first.seconds.values()) > SLOW
+        slow = first is None or first.failure or seconds_of(first, self.results.inversions()) > SLOW
         return replace(row, cases=row.few if slow else row.cases, few=None)
 
     def _wave(self, rows: Sequence[Row], make: Make) -> Iterator[Step]:
@@ -176,6 +177,8 @@ class Session:
             costs=came.costs,
             seconds=came.seconds,
             reused=came.reused,
+            inversion=came.inversion,
+            depends=self.keys.depends(row, case),
             notes=came.notes,
         )
         decoded = None if came.decoded is None else png_pixels(came.decoded)

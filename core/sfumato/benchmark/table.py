@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from math import inf, isfinite, isnan, nan
 
 from sfumato.benchmark.cases import Case
-from sfumato.benchmark.pairings import Pairing
 from sfumato.benchmark.plan import Row
 from sfumato.benchmark.results import Result
 from sfumato.benchmark.scoring import COLUMNS
@@ -59,18 +58,14 @@ class Line:
         return sum(self.failures.values())
 
 
-def lines(rows: Iterable[tuple[Row, Scored]]) -> list[Line]:
-    """The table of rows with their results."""
-    found = [(row, list(scored)) for row, scored in rows]
-    inversions = _inversions(found)
-    return [_line(row, scored, inversions) for row, scored in found]
+def lines(rows: Iterable[tuple[Row, Scored]], inversions: Mapping[str, Result]) -> list[Line]:
+    """The table of rows with their results. `inversions` = who made each, by what it is kept under."""
+    return [_line(row, scored, inversions) for row, scored in rows]
 
 
-def _line(row: Row, scored: Scored, inversions: Mapping[tuple[str, str], Result]) -> Line:
+def _line(row: Row, scored: Scored, inversions: Mapping[str, Result]) -> Line:
     made = [(case, result) for case, result in scored if not result.failure]
-    costs = {
-        case.id: costs_of(result, inversions.get((_inverts(row.pairing), case.id))) for case, result in made
-    }
+    costs = {case.id: costs_of(result, inversions) for case, result in made}
 
     def means(decoded: bool, kind: str | None = None) -> Figures:
         return _means([
@@ -112,28 +107,18 @@ def mean(values: Iterable[float]) -> float:
     return inf if there else nan
 
 
-def costs_of(result: Result, inversion: Result | None = None) -> dict[str, float]:
-    """The `COSTS` of one edit. `inversion` = who made the inversion, if it found one; NaN if nobody knows."""
+def costs_of(result: Result, inversions: Mapping[str, Result]) -> dict[str, float]:
+    """The `COSTS` of one edit, an inversion it found counted in full; NaN if nobody knows who made it."""
     found: dict[str, float] = dict.fromkeys(COSTS, nan)
     for phase in ("inversion", "edit"):
-        who = inversion if result.reused and phase == "inversion" else result
+        who = inversions.get(result.inversion) if result.reused and phase == "inversion" else result
         if who is not None and phase in who.costs:
             found[f"{phase}_rows"] = float(who.costs[phase].rows)
             found[f"{phase}_seconds"] = who.seconds.get(phase, nan)
     return found
 
 
-def _inverts(pairing: Pairing) -> str:
-    return (
-        f"{pairing.recipe.inverter} {sorted(pairing.recipe.inverter_values.items())} {pairing.recipe.steps}"
-    )
-
-
-def _inversions(rows: Iterable[tuple[Row, Scored]]) -> dict[tuple[str, str], Result]:
-    """For a way to invert and a case, the edit that had it made."""
-    return {
-        (_inverts(row.pairing), case.id): result
-        for row, scored in rows
-        for case, result in scored
-        if row.is_edit and not result.failure and not result.reused
-    }
+def seconds_of(result: Result, inversions: Mapping[str, Result]) -> float:
+    """What one edit takes, an inversion it found counted in full as far as it is known."""
+    costs = costs_of(result, inversions)
+    return sum(each for name in COSTS if "seconds" in name and not isnan(each := costs[name]))

@@ -20,6 +20,7 @@ from sfumato.benchmark.runner import Make, made_by
 from sfumato.benchmark.scoring import Scorer
 from sfumato.benchmark.session import Session
 from sfumato.benchmark.sets import CaseSet
+from sfumato.benchmark.unused import unused
 from sfumato.cli import many_options as m
 from sfumato.cli import options as o
 from sfumato.cli.answers import FAILURE, INTERRUPTED, answering, bar
@@ -102,6 +103,8 @@ def edits(
             raise InputError(f"None of these pairings can be run. {rows[0].name}: {rows[0].refusal}")
         scorer = _scorer(given, chosen.judge, workshop)
         session = Session([*baselines(rows, base), *rows], scorer, results, workshop)
+        if old := unused(session.rows, session.keys, results):
+            typer.echo(old, err=True)
         interrupted = _run(session, made_by(crew))
         header, table = publish(session, found, base)
         tell(table, session, header, markdown=markdown)

@@ -18,7 +18,7 @@ from sfumato.benchmark.pairings import Pairing
 from sfumato.benchmark.plan import Row
 from sfumato.benchmark.report import cases_csv, markdown, shown, table_csv
 from sfumato.benchmark.results import Result
-from sfumato.benchmark.table import EXACT, Line, lines, mean
+from sfumato.benchmark.table import EXACT, Line, lines, mean, seconds_of
 from sfumato.events import Cost
 from sfumato.method import Recipe
 from tests.core.benchmark.conftest import drawn
@@ -41,6 +41,7 @@ def result(name: str, case: Case, *, reused: bool = False, **scores: float) -> R
         costs={"inversion": inversion, "edit": Cost(150)},
         seconds={"inversion": 0.0 if reused else 2.0, "edit": 3.0},
         reused=reused,
+        inversion=f"of {case.id}",
         scores=scores,
     )
 
@@ -72,7 +73,8 @@ ROWS = [
     ),
     (row("instruct_pix2pix", (), refusal="It needs another model."), []),
 ]
-TABLE = lines(ROWS)
+MAKERS = {each.inversion: each for _, scored in ROWS for _, each in scored if not each.reused}
+TABLE = lines(ROWS, MAKERS)
 FOLDER = CaseFolder((A, B), {"c": "Its picture c.png is missing."}, PIE_TYPES)
 HEADER = Header("Tiny", "cpu", 2, "2 steps", {"clip": "tiny CLIP"}, FOLDER.refused)
 
@@ -97,8 +99,10 @@ def test_an_inversion_that_was_found_costs_what_it_cost_who_made_it() -> None:
     for line in TABLE[:2]:
         assert line.means["inversion_rows"] == 60
         assert line.means["inversion_seconds"] == 2
-    alone = lines(ROWS[1:2])[0]
+    alone = lines(ROWS[1:2], {})[0]
     assert isnan(alone.means["inversion_rows"]), "nobody knows"
+    found = ROWS[1][1][0][1]
+    assert (seconds_of(found, MAKERS), seconds_of(found, {})) == (5, 3)
     assert alone.means["edit_rows"] == 150
 
 
@@ -113,13 +117,13 @@ def test_the_table_is_one_line_a_pairing_with_all_figures() -> None:
 
 
 def test_the_cases_are_one_line_a_pairing_and_case() -> None:
-    rows = list(csv.DictReader(io.StringIO(cases_csv(ROWS))))
+    rows = list(csv.DictReader(io.StringIO(cases_csv(ROWS, MAKERS))))
     assert len(rows) == 4
     assert [each["psnr_unedit_part"] for each in rows] == ["20.0", "inf", "nan", "nan"]
     assert [each["decoded_psnr_unedit_part"] for each in rows] == ["20.0", "20.0", "nan", "nan"]
     assert (rows[0]["decoded_picture"], rows[1]["decoded_picture"]) == (rows[0]["picture"], "pictures/d.png")
     assert rows[1]["notes"] == "It was tried <smaller>."
-    assert [each["inversion_rows"] for each in rows] == ["60.0", "60.0", "", ""]
+    assert [each["inversion_rows"] for each in rows] == ["60.0", "60.0", "60.0", ""]
     assert rows[3]["failure"] == "It fell over."
     assert rows[1]["case"] == "<b> & co"
 
@@ -149,7 +153,7 @@ def test_markdown_says_what_it_was_made_with_and_what_went_wrong() -> None:
 
 
 def test_a_row_that_is_exact_says_so_and_how_many_cases_are_is_counted() -> None:
-    exact = lines([(row("blended", (A,)), [(A, result("blended", A, psnr_unedit_part=inf))]), ROWS[0]])
+    exact = lines([(row("blended", (A,)), [(A, result("blended", A, psnr_unedit_part=inf))]), ROWS[0]], {})
     head, cells = shown(exact)
     psnr, count = head.index("PSNR"), head.index("exact")
     assert [(each[psnr], each[count]) for each in cells] == [("exact", "1"), ("20.00", "1")]
@@ -159,7 +163,7 @@ def test_a_row_that_is_exact_says_so_and_how_many_cases_are_is_counted() -> None
 
 def test_the_same_failure_is_told_once_with_its_number() -> None:
     failed = [(case, Result("x", "a", case.id, failure="It fell over.")) for case in (A, B)]
-    table = lines([(row("a", (A, B)), failed), ROWS[1]])
+    table = lines([(row("a", (A, B)), failed), ROWS[1]], {})
     assert "- 3 edits failed (a 2, direct+reprompt 1): It fell over." in markdown(HEADER, table).splitlines()
 
 
@@ -180,7 +184,7 @@ def test_the_header_says_which_figures_there_are_not_and_of_which_pictures() -> 
 
 def test_people_see_the_picture_whose_figures_they_see() -> None:
     decoded = replace(ROWS[0][0], pairing=replace(ROWS[0][0].pairing, decoded=True))
-    table = lines([(decoded, ROWS[0][1])])
+    table = lines([(decoded, ROWS[0][1])], {})
     assert table[0].means is table[0].decoded
     html = page(HEADER, FOLDER, table, [(decoded, ROWS[0][1])])
     assert "pictures/d.png" in html

@@ -96,7 +96,8 @@ def bench(folder: Path, tmp_path: Path, make_workshop: Make) -> Bench:
 
 
 def table(session: Session) -> dict[str, Line]:
-    return {line.name: line for line in lines([(row, session.of(row)) for row in session.rows])}
+    found = [(row, session.of(row)) for row in session.rows]
+    return {line.name: line for line in lines(found, session.results.inversions())}
 
 
 def failures(steps: list[Step]) -> list[str]:
@@ -447,6 +448,26 @@ def test_a_number_that_was_asked_for_is_kept_however_slow(
     assert table(session)["fake"].cases == 4
 
 
+def test_an_inversion_that_was_found_counts_in_full_against_a_slow_pairing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sfumato.benchmark.plan.FEW_PER_TYPE", 1)
+
+    def slow(tasks: Any, workshop: Any) -> Iterator[Any]:
+        for key, came in in_place(tasks, workshop):
+            assert isinstance(came, Made)
+            inverting = 40.0 if came.inversion and not came.reused else 0.0
+            yield key, replace(came, seconds={"inversion": inverting, "edit": 0.1})
+
+    bench.names = ("direct+p2p",)
+    list(bench.session().run(slow))
+    bench.names = ("direct+reprompt",)
+    session = bench.session()
+    list(session.run(slow))
+    found = session.of(next(row for row in session.rows if row.is_edit))
+    assert [result.reused for _, result in found] == [True, True], "40 s were spent on it, if by others"
+
+
 def test_results_may_come_in_any_order(bench: Bench) -> None:
     def backwards(tasks: Any, workshop: Any) -> Iterator[Any]:
         yield from reversed(list(in_place(tasks, workshop)))
@@ -502,7 +523,7 @@ def test_odd_names_do_not_leave_the_folder(bench: Bench) -> None:
 
 def test_a_row_without_cases_has_no_figures() -> None:
     row = Row(named_row := _refused())
-    (line,) = lines([(row, [])])
+    (line,) = lines([(row, [])], {})
     assert (line.name, line.cases) == (named_row.name, 0)
     assert all(isnan(value) for value in line.means.values())
 

@@ -114,8 +114,13 @@ def test_a_run_that_is_stopped_says_how_to_go_on(
     assert Path("out/index.html").exists()
     again = run(*words)
     assert again.exit_code == 0, again.output
+    assert "not used" not in again.stderr
     lines = [json.loads(line) for line in Path("out/results.jsonl").read_text().splitlines()]
     assert len({line["key"] for line in lines}) == len(lines) == 8
+    monkeypatch.setattr(Session, "run", lambda *given: iter(()))
+    other = run(*words, "--precision", "bf16")
+    assert "2 edits made with precision float32 are not used; this run has precision bf" in other.stderr
+    assert "Say --precision fp32 to use them." in other.stderr
 
 
 def test_a_bad_case_is_told_and_the_rest_is_run(run: Run, cases: Path) -> None:
