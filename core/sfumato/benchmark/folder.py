@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,8 +37,13 @@ def read_cases(folder: Path) -> CaseFolder:
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder}.")
     entries = _json_object(root / MAPPING)
-    cases, refused = [], {}
+    cases = []
+    refused = {
+        name: f"{count} cases have this id, so none is meant." for name, count in entries.twice.items()
+    }
     for name, entry in entries.items():
+        if name in refused:
+            continue
         try:
             cases.append(_case(root, name, entry))
         except InputError as error:
@@ -49,23 +55,35 @@ def read_cases(folder: Path) -> CaseFolder:
     return CaseFolder(tuple(cases), refused, {**PIE_TYPES, **{key: str(own[key]) for key in own}})
 
 
-def _json_object(path: Path) -> dict[str, Any]:
+class _Object(dict[str, Any]):
+    """An object of a JSON file, which knows what it has more than once."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        counts = Counter(name for name, _ in pairs)
+        self.twice = {name: count for name, count in counts.items() if count > 1}
+
+
+def _json_object(path: Path) -> _Object:
     with open_file(path) as file:
         data = file.read()
     try:
-        found = json.loads(data)
+        found = json.loads(data, object_pairs_hook=_Object)
     except (ValueError, RecursionError) as error:
         raise InputError(
             f"{path} is damaged: it cannot be read as JSON ({error}).", advice="Get a fresh copy."
         ) from error
-    if not isinstance(found, dict):
+    if not isinstance(found, _Object):
         raise InputError(f"{path} is no list of cases by their ids.")
     return found
 
 
 def _case(root: Path, name: str, entry: Any) -> Case:
-    if not isinstance(entry, dict):
+    if not isinstance(entry, _Object):
         raise InputError("It is not an object with a picture and prompts.")
+    if entry.twice:
+        raise InputError(f"It says {', '.join(entry.twice)} more than once.")
+    entry = {key: value for key, value in entry.items() if value is not None}  # null says nothing
     picture = _picture(root, PICTURES, _text(entry, "image_path"))
     truth = None
     if entry.get("truth_path"):
@@ -82,7 +100,7 @@ def _case(root: Path, name: str, entry: Any) -> Case:
         source=_prompt(entry, "original_prompt"),
         target=_prompt(entry, "editing_prompt"),
         instruction=_prompt(entry, "editing_instruction"),
-        kind=str(entry.get("editing_type_id", "")),
+        kind=_kind(entry.get("editing_type_id", "")),
         # One word alone is meant for both prompts, as "dog" in "a dog" -> "a sitting dog".
         blended=None if blended is None else tuple((blended * 2)[:2]),
         mask=checked_runs(entry["mask"], size) if "mask" in entry else None,
@@ -99,6 +117,13 @@ def _text(entry: Mapping[str, Any], name: str, default: str | None = None) -> st
     return value
 
 
+def _kind(told: Any) -> str:
+    """The id of an edit type, which is a text in PIE-Bench and may be a number elsewhere."""
+    if isinstance(told, bool) or not isinstance(told, str | int):
+        raise InputError("Its editing_type_id is neither a text nor a number.")
+    return str(told)
+
+
 def _prompt(entry: Mapping[str, Any], name: str) -> str:
     """Without the square brackets that mark changed words."""
     return " ".join(_text(entry, name, "").replace("[", "").replace("]", "").split())
@@ -110,8 +135,11 @@ def _picture(root: Path, place: str, name: str) -> Path:
     if Path(inside).is_absolute() or inside.startswith(".."):
         raise InputError(f"Its picture {name} lies outside the folder.")
     for path in (root / place / inside, root / inside):
-        if path.is_file():
-            return path
+        try:
+            if path.is_file():
+                return path
+        except OSError as error:  # a name no file system takes, or a folder that may not be looked into
+            raise InputError(f"Its picture {name[:60]} cannot be looked up: {error.strerror}.") from error
     raise InputError(f"Its picture {name} is missing.")
 
 

@@ -104,6 +104,11 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"image_path": "nowhere.png"}, "nowhere.png is missing"),
     ({"image_path": None}, "image_path is missing"),
     ({"image_path": "../../secret.png"}, "outside the folder"),
+    ({"image_path": "long" * 1500}, "cannot be looked up"),
+    ({"image_path": "a\0b.png"}, "is missing"),
+    ({"truth_path": "long" * 1500}, "cannot be looked up"),
+    ({"editing_type_id": ["1"]}, "neither a text nor a number"),
+    ({"editing_type_id": True}, "neither a text nor a number"),
     ({"image_path": "/etc/passwd"}, "outside the folder"),
     ({"truth_path": "nowhere.png"}, "nowhere.png is missing"),
     ({"original_prompt": 7}, "original_prompt is not a text"),
@@ -123,6 +128,30 @@ def test_a_bad_case_is_named_and_the_others_are_used(folder: Path, change: dict[
     assert [case.id for case in found.cases] == ["000000000000", "000000000002", "000000000003"]
     assert list(found.refused) == ["000000000001"]
     assert why in found.refused["000000000001"]
+
+
+def test_ids_and_fields_that_are_there_twice_are_refused(folder: Path) -> None:
+    path = folder / "mapping_file.json"
+    text = path.read_text().rstrip().rstrip("}").rstrip()
+    first = json.loads(path.read_text())["000000000000"]
+    twice = json.dumps(first)[:-1] + ', "image_path": "b.png", "world": {"a": 1}}'
+    path.write_text(f'{text}, "000000000001": {json.dumps(first)}, "x": {twice}}}')
+    found = read_cases(folder)
+    assert [case.id for case in found.cases] == ["000000000000", "000000000002", "000000000003"]
+    assert found.refused == {
+        "000000000001": "2 cases have this id, so none is meant.",
+        "x": "It says image_path more than once.",
+    }
+
+
+def test_null_says_nothing(folder: Path) -> None:
+    optional = ("blended_word", "editing_type_id", "mask", "truth_path", "editing_instruction", "expected")
+    edit_mapping(folder, lambda entries: entries["000000000001"].update(dict.fromkeys(optional)))
+    found = read_cases(folder)
+    assert not found.refused
+    case = found.cases[1]
+    assert (case.blended, case.kind, case.mask, case.truth, case.instruction) == (None, "", None, None, "")
+    assert found.type_of(case.kind) == "no type"
 
 
 def test_a_picture_that_is_none_is_named(folder: Path) -> None:
