@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from sfumato.errors import SfumatoError
 from sfumato.method import Ability, Mask, MethodInfo, Pixels, Solver
 from sfumato.models.catalogue import Checkpoint
 from sfumato.pace import Phase
+from sfumato.params import Value
 from sfumato.preprocessor import PreprocessorInfo
 from sfumato.recording import Recording
 
@@ -26,6 +28,8 @@ class Defaults:
     steps: int = 50
     guidance: float = 5.0
     solver: Solver = "ddim"
+    editors: Mapping[str, Mapping[str, Value]] = field(default_factory=dict, hash=False)
+    """By an editor's name: a "guidance" of its own, and values of its parameters."""
 
 
 @dataclass(frozen=True)

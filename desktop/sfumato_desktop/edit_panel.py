@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
@@ -10,12 +11,12 @@ from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 from sfumato.events import Advanced, ModelInfo, Ready
 from sfumato.method import Need, Recipe
 from sfumato.pairing import Facts, inversion_refusal, refusal
-from sfumato.settings import ModelDefaults
+from sfumato.starting import starting
 from sfumato_desktop.bridge import Bridge
 from sfumato_desktop.control_box import ControlBox
 from sfumato_desktop.forms import Form
 from sfumato_desktop.inversion_line import InversionLine
-from sfumato_desktop.method_box import MethodBox
+from sfumato_desktop.method_box import MethodBox, Pair
 from sfumato_desktop.named import named, push_button, scrolled
 from sfumato_desktop.panels import Panels
 from sfumato_desktop.prompt_editor import PromptEditor
@@ -44,8 +45,8 @@ class EditPanel(QWidget):
         super().__init__(parent)
         named(self, "edit_panel", "Edit", "Say the change, choose the method, run it")
         self._panels = panels or Panels()
-        self.defaults_of: Callable[[str], ModelDefaults] = lambda _model: ModelDefaults()
-        """What edits with a model start with."""
+        self.starting: Callable[[str, str], dict[str, Any]] = lambda _model, editor: starting(None, editor)
+        """What edits with a model and an editor start with."""
         self._kept = Recipe()
         self._has_image = self._has_mask = False
         self._bridge: Bridge | None = None
@@ -206,13 +207,13 @@ class EditPanel(QWidget):
         for part in (self._prompts, self._methods, self.control, self._settings):
             part.edited.connect(self._edited)
         self._methods.models_wanted.connect(self.manage_models_requested)
-        self._methods.model_chosen.connect(self._follow_model)
+        self._methods.switched.connect(self._follow)
         for rebuilt in (self._methods.rebuilt, self._prompts.reshaped, self.control.rebuilt):
             rebuilt.connect(lambda: follow_layout(self))
         follow_layout(self)
 
-    def _follow_model(self, before: str, now: str) -> None:
-        self._settings.follow(self.defaults_of(before), self.defaults_of(now))
+    def _follow(self, before: Pair, now: Pair) -> None:
+        self._settings.follow(self.starting(*before), self.starting(*now))
 
     def _edited(self) -> None:
         self._refresh()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
@@ -21,7 +22,7 @@ from PySide6.QtWidgets import (
 from sfumato.events import ModelInfo, Ready
 from sfumato.method import MethodInfo, Need, Recipe
 from sfumato.pairing import Facts, refusal
-from sfumato.settings import ModelDefaults
+from sfumato.starting import starting
 from sfumato_desktop.chooser import Chooser, Option
 from sfumato_desktop.forms import LABEL_WIDTH, RESET_WIDTH, Form
 from sfumato_desktop.named import named, scrolled
@@ -60,18 +61,18 @@ class FromWordsDialog(QDialog):
         recipe: Recipe,
         *,
         over_picture: bool,
-        defaults_of: Callable[[str], ModelDefaults] = lambda _model: ModelDefaults(),
+        starting: Callable[[str, str], dict[str, Any]] = lambda _model, editor: starting(None, editor),
     ) -> None:
         """Start from `recipe`; with a picture open, the result may become a layer of it.
 
-        `defaults_of` says what pictures of a model start with.
+        `starting` says what pictures of a model, made by a method, start with.
         """
         super().__init__(parent)
         named(self, "from_words", "New picture from words")
         self.setToolTip("")
         self.setWindowTitle("New picture from words")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self._recipe, self._defaults_of = recipe, defaults_of
+        self._recipe, self._starting = recipe, starting
         self._models: dict[str, ModelInfo] = {}
         self._method: MethodInfo | None = None
         self._loaded = False
@@ -134,10 +135,11 @@ class FromWordsDialog(QDialog):
         self.size_field.set_value(recipe.size)
 
     def _choose_model(self, name: str) -> None:
-        before, now = self._defaults_of(self._recipe.model), self._defaults_of(name)
+        method = self._method.name if self._method else ""
+        before, now = self._starting(self._recipe.model, method), self._starting(name, method)
         follow(self.form, before, now)
         self._recipe = self._recipe.model_copy(update={"model": name})
-        self.size_field.set_value(now.size)
+        self.size_field.set_value(now.get("size"))
         self._follow_model()
 
     def _follow_model(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
@@ -17,6 +18,7 @@ from sfumato.models.conversion import convert
 from sfumato.models.inspection import describe
 from sfumato.models.shelf import Details, Shelf, Shelved
 from sfumato.settings import ModelDefaults, Settings
+from sfumato.starting import starting
 from sfumato_desktop.downloads import Downloads
 
 
@@ -61,13 +63,19 @@ class Librarian(QObject):
         """What an edit of a newly opened picture starts with."""
         settings = self._shelf.settings if self._shelf else self._settings
         model = settings.default_model or Recipe().model
-        kept = self.defaults(model).model_dump(include={"steps", "guidance"}, exclude_none=True)
-        return Recipe(model=model, **kept)
+        kept = self.starting(model, Recipe().editor)
+        return Recipe.model_validate({"model": model, **kept, "size": None})
 
     def defaults(self, name: str) -> ModelDefaults:
-        """What recipes for a model start with."""
+        """What the person chose that recipes for a model start with."""
         settings = self._shelf.settings if self._shelf else self._settings
         return settings.model_defaults.get(name, ModelDefaults())
+
+    def starting(self, model: str, editor: str) -> dict[str, Any]:
+        """What recipes for a model and an editor start with, by the person's choice or the model's nature."""
+        models = self._ready.models if self._ready else ()
+        info = next((each for each in models if each.name == model), None)
+        return starting(info, editor, self.defaults(model))
 
     def list(self) -> None:
         self._do(lambda shelf: None)

@@ -34,7 +34,7 @@ class Making(QObject):
             words = {"target": told.target, "negative": told.negative, "seed": told.seed}
             recipe = recipe.model_copy(update=words)
         dialog = FromWordsDialog(
-            self._window, recipe, over_picture=session is not None, defaults_of=librarian.defaults
+            self._window, recipe, over_picture=session is not None, starting=librarian.starting
         )
         if librarian.ready is not None:
             dialog.set_catalogue(librarian.ready)

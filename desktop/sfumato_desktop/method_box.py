@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from sfumato.events import ModelInfo, Ready
 from sfumato.method import MethodInfo, Recipe
 from sfumato.pairing import Facts, refusal
 from sfumato.params import Value
+from sfumato.starting import starting_values
 from sfumato_desktop.chooser import Chooser, Option
 from sfumato_desktop.form_host import FormHost
 from sfumato_desktop.forms import Form
@@ -21,9 +22,23 @@ from sfumato_desktop.method_text import describe
 
 Kind = Literal["editor", "inverter"]
 KINDS: tuple[Kind, Kind] = ("editor", "inverter")
+Pair = tuple[str, str]
+"""A model and an editor, by name."""
 MakePanel = Callable[[str, Form], QWidget | None]
 _ALL_THERE = Facts(True, True, frozenset({"any"}), "a", "b", "c", concepts=True, weights_differ=True)
 """Facts that hide what a person can still supply, and leave what can never work."""
+
+
+def followed(
+    values: Mapping[str, Value], method: MethodInfo, before: Mapping[str, Value], now: Mapping[str, Value]
+) -> dict[str, Value]:
+    """A method's values gone from what one model wishes to what another does; what was set stays."""
+    found = dict(values)
+    for control in method.controls:
+        usual, other = (wishes.get(control.name, control.default) for wishes in (before, now))
+        if usual != other and found.get(control.name, control.default) == usual:
+            found[control.name] = other
+    return found
 
 
 class MethodBox(QWidget):
@@ -32,8 +47,8 @@ class MethodBox(QWidget):
     edited = Signal()
     rebuilt = Signal()
     """There are new forms."""
-    model_chosen = Signal(str, str)
-    """The person took another model: the one before, and the new one. `edited` follows."""
+    switched = Signal(tuple, tuple)
+    """The person took another model or editor: the `Pair` before, and the new one. `edited` follows."""
     models_wanted = Signal()
     """The person wants to see, add or remove models."""
 
@@ -126,20 +141,30 @@ class MethodBox(QWidget):
 
     def _choose(self, kind: Kind, name: str) -> None:
         """Take a method; where the chosen model cannot do it, one that can comes along."""
+        before = self._pair()
         self._names[kind] = name
         info = self.method(kind)
         able = self._able(info) if info is not None and kind == "editor" else None
-        if able is not None and able.name != self._model_name:
-            self.choose_model(able.name)
-            return
-        self._show()
-        self.edited.emit()
+        self._switch(before, able.name if able is not None else self._model_name)
 
     def choose_model(self, name: str) -> None:
         """Take a model, as if the person had."""
-        before, self._model_name = self._model_name, name
+        self._switch(self._pair(), name)
+
+    def _pair(self) -> Pair:
+        return self._model_name, self._names["editor"]
+
+    def _switch(self, before: Pair, model: str) -> None:
+        """Go on with a model; what was not set by hand follows it."""
+        self._model_name = model
+        for info in self._methods.values():
+            if info.kind == "editor" and ("editor", info.name) in self._values:
+                wishes = (starting_values(self._models.get(name), info) for name in (before[0], model))
+                self._values["editor", info.name] = followed(self._values["editor", info.name], info, *wishes)
         self._show()
-        self.model_chosen.emit(before, name)
+        self._fill("editor")
+        if before != self._pair():
+            self.switched.emit(before, self._pair())
         self.edited.emit()
 
     def _show(self) -> None:
@@ -167,7 +192,9 @@ class MethodBox(QWidget):
     def _fill(self, kind: Kind) -> None:
         form, name = self._hosts[kind].form, self._names[kind]
         if form is not None:
-            form.set_values(self._values.get((kind, name), {}))
+            info = self.method(kind)
+            fresh = starting_values(self.model(), info) if info and kind == "editor" else {}
+            form.set_values(self._values.get((kind, name), fresh))
             self._values[kind, name] = form.values()
 
     def _remember(self, kind: Kind, form: Form) -> None:

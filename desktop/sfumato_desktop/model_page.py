@@ -8,7 +8,6 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QFormLayout, QFrame, QLabel, QPlainTextEdit, QScrollArea, QVBoxLayout, QWidget
 
 from sfumato.events import ModelInfo
-from sfumato.method import Recipe
 from sfumato.models.shelf import Details, Shelved
 from sfumato.settings import ModelDefaults
 from sfumato_desktop.forms import Form
@@ -39,6 +38,8 @@ class ModelPage(QScrollArea):
         named(self, "model_page", "The chosen model", "")
         self.setToolTip("")
         self._model: Shelved | None = None
+        self._starts: dict[str, int | float] = {}
+        """Steps and guidance where the person chose none."""
         self._title = _label("model_title", "Name")
         font = self._title.font()
         font.setBold(True)
@@ -100,6 +101,7 @@ class ModelPage(QScrollArea):
         licence = content.licence or "The model came without a licence text."
         self._licence.setPlainText(licence)
         self._licence.setFixedHeight(_LICENCE_HEIGHT if len(licence) > _SHORT else _LICENCE_HEIGHT // 2)
+        self._starts = {name: getattr(details.own, name) for name in self.form.names()}
         self._show_defaults(details.defaults, model)
 
     def show_hash(self, name: str, digest: str) -> None:
@@ -111,15 +113,15 @@ class ModelPage(QScrollArea):
         with QSignalBlocker(self.form), QSignalBlocker(self.size_field):
             self.size_field.follow(ModelInfo(model.name, model.title, model.size or 512, 8, frozenset()))
             self.size_field.set_value(defaults.size)
-            kept = {name: getattr(defaults, name) for name in self.form.names()}
-            self.form.set_values({name: value for name, value in kept.items() if value is not None})
+            kept = defaults.model_dump(include=set(self.form.names()), exclude_none=True)
+            self.form.set_values(self._starts | kept)
 
     def _edited(self) -> None:
         if self._model is None or self._model.size is None:
             return
         native, size = (self._model.size, self._model.size), self.size_field.value()
         values = {name: self.form.field(name).value() for name in self.form.names()}
-        kept = {name: value for name, value in values.items() if value != getattr(Recipe(), name)}
+        kept = {name: value for name, value in values.items() if value != self._starts[name]}
         made = ModelDefaults.model_validate({**kept, "size": None if size == native else size})
         self.defaults_edited.emit(self._model.name, made)
 

@@ -10,7 +10,6 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from sfumato.method import Recipe, Solver
 from sfumato.params import Control, ControlKind
-from sfumato.settings import ModelDefaults
 from sfumato_desktop.forms import Form
 from sfumato_desktop.seed_field import SeedField
 
@@ -115,19 +114,13 @@ def from_recipe(recipe: Recipe, names: Iterable[str]) -> dict[str, Any]:
     return {name: words[value] if name == "timestep_offset" else value for name, value in shown.items()}
 
 
-def follow(form: Form, before: ModelDefaults, now: ModelDefaults) -> None:
-    """Have steps and guidance go from one model's defaults to another's; what was set otherwise stays."""
+def follow(form: Form, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Have steps, guidance and solver go from one start (`starting`) to another; what was set stays."""
     values = form.values()
-    for name in ("steps", "guidance"):
-        usual, other = (_start(each, name) for each in (before, now))
-        if form.field(name).value() == usual:
-            values[name] = other
+    for name in ("steps", "guidance", "solver"):
+        if form.field(name).value() == before[name]:
+            values[name] = now[name]
     form.set_values(values)
-
-
-def _start(defaults: ModelDefaults, name: str) -> Any:
-    kept = getattr(defaults, name)
-    return getattr(Recipe(), name) if kept is None else kept
 
 
 class SettingsBox(QWidget):
@@ -152,8 +145,8 @@ class SettingsBox(QWidget):
         values = {control.name: self.form.field(control.name).value() for control in SETTINGS}
         return {"seed": self.seed.value(), **to_recipe(values)}
 
-    def follow(self, before: ModelDefaults, now: ModelDefaults) -> None:
-        """Go from one model's defaults to another's, without `edited`; what the person set stays."""
+    def follow(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        """Go from one start to another, without `edited`; what the person set stays."""
         follow(self.form, before, now)
 
     def set_recipe(self, recipe: Recipe) -> None:

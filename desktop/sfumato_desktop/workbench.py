@@ -42,7 +42,7 @@ class Workbench(QObject):
         self._inversion = inversion_sentence(None)
         self.filing = Filing(window, window.preferences)
         self.filing.fresh = window.librarian.fresh_recipe
-        self._panel.defaults_of = window.librarian.defaults
+        self._panel.starting = window.librarian.starting
         self.runs = Runs(window.jobs, self)
         self.making = Making(window, self.runs)
         self.seeing = Seeing(window, self.runs)

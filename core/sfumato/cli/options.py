@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +10,7 @@ import typer
 from pydantic import ValidationError
 
 from sfumato.errors import InputError
+from sfumato.events import ModelInfo
 from sfumato.files.recipe import load_recipe
 from sfumato.method import Need, Recipe
 from sfumato.models.catalogue import from_path
@@ -18,7 +18,8 @@ from sfumato.models.control_folder import is_network
 from sfumato.models.inspection import describe
 from sfumato.params import explain
 from sfumato.plugins import Kind, Registry
-from sfumato.settings import ModelDefaults, load_settings
+from sfumato.settings import load_settings
+from sfumato.starting import starting, starting_values
 
 Picture = Annotated[Path, typer.Argument(metavar="IN", help="The picture, or an .ora project.")]
 Output = Annotated[
@@ -188,9 +189,14 @@ def settled(recipe: Recipe, registry: Registry) -> Recipe:
     Raises `InputError` for a parameter a method does not have or a value it does not take.
     """
     values = _typed(registry, "editor", recipe.editor, recipe.editor_values)
+    model, info = _model(recipe, registry)
+    editor = registry.info("editor", recipe.editor)
+    if recipe.model_fields_set != set(Recipe.model_fields):  # one of a file has said all there is
+        wishes = starting_values(info, editor)
+        values = _typed(registry, "editor", recipe.editor, wishes) | values
     return recipe.model_copy(
         update={
-            **_by_default(recipe, registry),
+            **_by_default(recipe, editor.needs, model, info),
             "editor_values": _whole(values, registry),
             "inverter_values": _typed(registry, "inverter", recipe.inverter, recipe.inverter_values),
             "masker_values": _typed(registry, "masker", recipe.masker, recipe.masker_values),
@@ -216,17 +222,21 @@ def _made_with(registry: Registry, recipe: Recipe) -> dict[str, Any]:
     return params.model_dump(include=set(recipe.preprocessor_values))
 
 
-def _by_default(recipe: Recipe, registry: Registry) -> dict[str, Any]:
+def _model(recipe: Recipe, registry: Registry) -> tuple[str, ModelInfo | None]:
+    """The model a recipe names, else the person's default, and what is known of it."""
+    said = "model" in recipe.model_fields_set
+    name = recipe.model if said else load_settings().default_model or recipe.model
+    if name not in registry.checkpoints and Path(name).exists():
+        place = Path(name).resolve()
+        return str(place), describe(from_path(place))
+    return name, registry.models.get(name)
+
+
+def _by_default(recipe: Recipe, needs: frozenset[Need], model: str, info: ModelInfo | None) -> dict[str, Any]:
     """The model, and what the recipe leaves open: by the settings, else as the model was made for."""
-    settings, said = load_settings(), recipe.model_fields_set
-    name = recipe.model if "model" in said else settings.default_model or recipe.model
-    at_path = name not in registry.checkpoints and Path(name).exists()
-    model = str(Path(name).resolve()) if at_path else name
-    info = describe(from_path(Path(model))) if at_path else registry.models.get(model)
-    own: dict[str, Any] = {} if info is None else asdict(info.defaults)
-    chosen = dict(settings.model_defaults.get(model, ModelDefaults()))
-    defaults = own | {key: value for key, value in chosen.items() if value is not None}
-    if Need.IMAGE in registry.info("editor", recipe.editor).needs:
+    said = recipe.model_fields_set
+    defaults = starting(info, recipe.editor, load_settings().model_defaults.get(model))
+    if Need.IMAGE in needs:
         defaults.pop("size", None)
     return {"model": model, **{k: v for k, v in defaults.items() if k not in said}}
 

@@ -1,6 +1,7 @@
 """Which family a model is of and what it can do, from its configurations alone; torch is not needed.
 
-`configs` maps parts to their diffusers configurations; "index" is the model's `model_index.json`.
+`configs` maps parts to their diffusers configurations; "index" is the model's `model_index.json`, "wishes"
+what its folder says recipes should start with.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from sfumato.errors import ModelError
 from sfumato.events import Defaults, Inputs, ModelInfo
 from sfumato.method import Ability
 from sfumato.models.catalogue import Checkpoint
+from sfumato.models.wishes import granted
 
 Configs = Mapping[str, Mapping[str, Any]]
 
@@ -61,7 +63,7 @@ def model_info(configs: Configs, checkpoint: Checkpoint) -> ModelInfo:
         family=family(configs),
         inputs=inputs(configs),
         prediction=configs["scheduler"].get("prediction_type", "epsilon"),
-        defaults=_defaults(configs),
+        defaults=granted(_defaults(configs), configs.get("wishes", {})),
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from sfumato.errors import ModelError
 from sfumato.models.family import refuse_unfit
+from sfumato.models.wishes import FILE, read_wishes
 
 CLASSES = {
     "unet": "UNet2DConditionModel",
@@ -98,8 +99,11 @@ def inspect(root: Path) -> Folder:
             )
     configs["scheduler"] |= {"_class_name": (index["scheduler"][1:] or [None])[0]}
     refuse_unfit(configs, root)
+    wishes = read_wishes(_json(root / FILE, root), root) if (root / FILE).is_file() else {}
     return Folder(
-        root, {**configs, "index": index}, _variant(root, [each for each in WEIGHTS if each in parts])
+        root,
+        {**configs, "index": index, "wishes": wishes},
+        _variant(root, [each for each in WEIGHTS if each in parts]),
     )
 
 

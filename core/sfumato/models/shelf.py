@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from sfumato.errors import InputError, ModelError, StorageError
+from sfumato.events import Defaults
 from sfumato.models import places
 from sfumato.models.catalogue import Checkpoint, from_path
 from sfumato.models.details import Content, content
@@ -69,6 +70,9 @@ class Details:
     model: Shelved
     content: Content
     defaults: ModelDefaults
+    """What the person chose."""
+    own: Defaults
+    """What holds where they chose nothing."""
     source: str
     """For a download: repository and commit."""
 
@@ -121,7 +125,8 @@ class Shelf:
         model = self.find(name)
         record = places.record_of(model.place)
         source = f"{record['repo']}, commit {record.get('commit', '?')}" if record else ""
-        return Details(model, content(model.place), self.defaults(model.name), source)
+        own = describe(from_path(model.place)).defaults
+        return Details(model, content(model.place), self.defaults(model.name), own, source)
 
     def fingerprint(self, name: str) -> Generator[None, None, str]:
         """Read the whole model, yielding now and then; return its SHA-256, which is kept for next time."""

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 
 from sfumato.files.images import read_recipe
+from sfumato.files.recipe import save_recipe
 from tests.core.sources.hub import Hub
 
 Run = Callable[..., Any]
@@ -79,6 +80,22 @@ def test_a_models_own_defaults_speak_where_nothing_is_said(run: Run, mine: Path)
     saved = read_recipe("b.png")
     assert saved is not None
     assert (saved.recipe.guidance, saved.recipe.size) == (5.0, None)
+
+
+def test_a_models_folder_speaks_where_nobody_does(edit: Run, run: Run, mine: Path) -> None:
+    wishes = {"guidance": 2.0, "editors": {"p2p": {"guidance": 1.5, "self_steps": 0.25, "unknown": 1}}}
+    (mine / "sfumato.json").write_text(json.dumps(wishes))
+    assert edit("--model", "mine", "--set", "threshold=0.5").exit_code == 0
+    saved = read_recipe("out.png")
+    assert saved is not None
+    assert saved.recipe.guidance == 1.5
+    assert saved.recipe.editor_values == {"self_steps": 0.25, "threshold": 0.5}
+    bare = saved.recipe.model_copy(update={"editor_values": {}})
+    save_recipe(saved.model_copy(update={"recipe": bare}), Path("kept.json"))
+    assert run("edit", "in.png", "-o", "again.png", "--recipe", "kept.json", "--threads", 1).exit_code == 0
+    again = read_recipe("again.png")
+    assert again is not None
+    assert again.recipe.editor_values == {}
 
 
 @pytest.fixture

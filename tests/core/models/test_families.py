@@ -26,6 +26,8 @@ from sfumato.models.family import model_info
 from sfumato.models.inspection import describe
 from sfumato.models.loading import load
 from sfumato.models.model import Model
+from sfumato.settings import ModelDefaults
+from sfumato.starting import starting
 from tests import checkpoints
 from tests.checkpoints import SCHEDULER, TOKENIZER, Tiny
 from tests.tiny import drain, tiny_request
@@ -193,6 +195,25 @@ def test_each_family_has_its_own_defaults() -> None:
     for make, expected in wanted.items():
         defaults = said(make()).defaults
         assert (defaults.steps, defaults.guidance, defaults.solver) == expected
+
+
+def test_a_folder_says_what_recipes_start_with(tmp_path: Path) -> None:
+    root = checkpoints.sd1(8).save_folder(tmp_path / "model")
+    assert starting(describe(from_path(root)), "any") == {"steps": 50, "guidance": 7.5, "solver": "euler_a"}
+    editors = {"told": {"guidance": 2.5, "keep": 1.25}}
+    (root / "sfumato.json").write_text(json.dumps({"solver": "ddim", "guidance": 4, "editors": editors}))
+    info = describe(from_path(root))
+    assert starting(info, "any") == {"steps": 50, "guidance": 4.0, "solver": "ddim"}
+    assert starting(info, "told", ModelDefaults(steps=9)) == {"steps": 9, "guidance": 2.5, "solver": "ddim"}
+    assert starting(info, "told", ModelDefaults(guidance=1))["guidance"] == 1
+
+
+@pytest.mark.parametrize("wrong", ['{"steps": 0}', '{"solver": "magic"}', '{"step": 4}', "[]", "{"])
+def test_wishes_that_cannot_be_are_refused_in_a_sentence(tmp_path: Path, wrong: str) -> None:
+    root = checkpoints.sd1().save_folder(tmp_path / "model")
+    (root / "sfumato.json").write_text(wrong)
+    with pytest.raises(ModelError, match=r"sfumato\.json"):
+        describe(from_path(root))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from sfumato.events import Ready
 from sfumato.models.catalogue import Checkpoint
 from sfumato.models.inspection import describe
 from sfumato.settings import ModelDefaults, Settings
+from sfumato.starting import starting
 from sfumato_desktop.edit_panel import EditPanel
 from sfumato_desktop.jobs import Jobs
 from sfumato_desktop.librarian import Librarian
@@ -167,15 +168,29 @@ def test_the_panel_takes_the_models_defaults_but_not_over_what_was_set(
     qtbot.addWidget(panel)
     assert librarian.ready is not None
     panel.set_catalogue(librarian.ready)
-    panel.defaults_of = lambda name: (
-        ModelDefaults(steps=8, guidance=1.0) if name == "quick" else ModelDefaults()
-    )
+    chosen = ModelDefaults(steps=8, guidance=1.0)
+    panel.starting = lambda name, editor: starting(None, editor, chosen if name == "quick" else None)
     panel.set_recipe(panel.recipe().model_copy(update={"guidance": 3.0}))
     panel.choose_model("quick")
     assert (panel.recipe().model, panel.recipe().steps, panel.recipe().guidance) == ("quick", 8, 3.0)
     panel.choose_model("starter")
     assert (panel.recipe().steps, panel.recipe().guidance) == (50, 3.0)
     assert panel.findChild(QComboBox, "model") is not None
+
+
+def test_the_page_shows_what_the_model_was_made_for(
+    dialog: ModelsDialog, librarian: Librarian, copied: Path, qtbot: QtBot
+) -> None:
+    (copied / "sfumato.json").write_text('{"steps": 4, "guidance": 1.0}')
+    with qtbot.waitSignal(librarian.listed):
+        librarian.add(copied)
+    with qtbot.waitSignal(librarian.detailed):
+        dialog._select(str(copied))
+    assert dialog.page.form.field("steps").value() == 4
+    with qtbot.waitSignal(librarian.listed):
+        dialog.page.form.edit("guidance", 2.0)
+    assert librarian.defaults(str(copied)) == ModelDefaults(guidance=2.0)
+    assert librarian.starting(str(copied), "generate") == {"steps": 4, "guidance": 2.0, "solver": "ddim"}
 
 
 def test_it_opens_from_the_menu_before_anything_is_loaded(window) -> None:
