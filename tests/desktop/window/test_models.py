@@ -184,9 +184,8 @@ def test_the_page_shows_what_the_model_was_made_for(
     (copied / "sfumato.json").write_text('{"steps": 4, "guidance": 1.0}')
     with qtbot.waitSignal(librarian.listed):
         librarian.add(copied)
-    with qtbot.waitSignal(librarian.detailed):
-        dialog._select(str(copied))
-    assert dialog.page.form.field("steps").value() == 4
+    dialog._select(str(copied))
+    qtbot.waitUntil(lambda: dialog.page.form.field("steps").value() == 4)
     with qtbot.waitSignal(librarian.listed):
         dialog.page.form.edit("guidance", 2.0)
     assert librarian.defaults(str(copied)) == ModelDefaults(guidance=2.0)
