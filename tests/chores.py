@@ -76,6 +76,11 @@ def copied(task: Task, bench: Any) -> Made:
     raise AssertionError
 
 
+def bugged(task: Task, bench: Any) -> Made:
+    """Meet a bug."""
+    raise ZeroDivisionError("a bug")
+
+
 def noted(task: tuple[str, str], bench: Any) -> str:
     """Leave a line in a file for each time a task is begun; die the first time "mortal" is."""
     name, folder = task

@@ -8,6 +8,7 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from sfumato.errors import InputError, StorageError
 from sfumato.events import Cost
 from sfumato.files.atomic import write_atomically
 
-LINES, PICTURES = "results.jsonl", "pictures"
+LINES, PICTURES, FAILURES = "results.jsonl", "pictures", "failures.log"
 _SCORES = ("scores", "decoded_scores")
 
 
@@ -141,21 +142,31 @@ class Results:
         """Keep a result, its pictures first, by their paths. Raises `StorageError`."""
         for name, picture in (pictures or {}).items():
             self.write(name, picture)
+        self._append(LINES, result.to_json())
+        self._note(result)
+
+    def report(self, what: str, details: str) -> str:
+        """Keep the details of a failure, such as a traceback; returns where. Raises `StorageError`."""
+        now = datetime.now().astimezone().isoformat(timespec="seconds")
+        self._append(FAILURES, f"{now} {what}\n{details}")
+        return str(self.folder / FAILURES)
+
+    def _append(self, name: str, text: str) -> None:
+        """Add lines to a file, and have them on the disk. Raises `StorageError`."""
         try:
-            with (self.folder / LINES).open("ab+") as file:
+            with (self.folder / name).open("ab+") as file:
                 if file.tell():  # after a line that was cut short, start a new one
                     file.seek(-1, os.SEEK_END)
                     file.write(b"" if file.read(1) == b"\n" else b"\n")
-                file.write(result.to_json().encode() + b"\n")
+                file.write(text.encode(errors="replace") + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             raise StorageError(
-                f"{self.folder / LINES} could not be written: {error.strerror}.",
+                f"{self.folder / name} could not be written: {error.strerror}.",
                 kept="All results before this one are kept.",
                 advice="Make room and run the same command again: it goes on from there.",
             ) from error
-        self._note(result)
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file of the folder. Raises `StorageError`."""

@@ -25,7 +25,7 @@ from sfumato.failure import explain
 from sfumato.files.images import open_image
 from sfumato.many.crew import Crew
 from sfumato.many.spreading import spread
-from sfumato.many.worker import Done
+from sfumato.many.worker import Done, Failed
 from sfumato.method import Job, Recipe
 from sfumato.models.catalogue import Additions
 from sfumato.pace import Advance
@@ -179,10 +179,15 @@ def made_by(crew: Crew) -> Make:
     ) -> Generator[tuple[str, Made | SfumatoError], None, None]:
         with closing(spread(tasks, work, crew, here=workshop)) as outcomes:
             for outcome in outcomes:
-                done = isinstance(outcome, Done)
-                yield outcome.key, outcome.result if done else SfumatoError(outcome.sentence)
+                yield outcome.key, outcome.result if isinstance(outcome, Done) else _error(outcome)
 
     return make
+
+
+def _error(failed: Failed) -> SfumatoError:
+    error = SfumatoError(failed.sentence)
+    error.details = failed.details
+    return error
 
 
 in_place = made_by(Crew())

@@ -45,7 +45,7 @@ class Session:
         self.made = 0
         """How many edits were computed in this run."""
         self.keys = Keys(workshop)
-        self._told: set[tuple[str, str]] = set()
+        self._done: set[tuple[str, str]] = set()
         self._estimate = Estimate(FREE)
         self._pictures: dict[str, Pictures] = {}
 
@@ -111,11 +111,11 @@ class Session:
             (row, case)
             for case in cases.values()
             for row in in_turn
-            if case.id in having[row.name] and (row.name, case.id) not in self._told
+            if case.id in having[row.name] and (row.name, case.id) not in self._done
         ]
 
     def _step(self, row: Row, case: Case, result: Result, *, fresh: bool) -> Step:
-        self._told.add((row.name, case.id))
+        self._done.add((row.name, case.id))
         self._estimate.note(row.name, result, fresh=fresh)
         return Step(self._estimate.done, self._estimate.total, result, self._estimate.seconds_left)
 
@@ -162,7 +162,7 @@ class Session:
     def _kept(self, row: Row, case: Case, came: Made | SfumatoError) -> Result:
         """Score what was made, and keep it."""
         if isinstance(came, SfumatoError):
-            return self._failed(row, case, str(came))
+            return self._failed(row, case, self._told(row, case, came))
         key = self.keys.of(row, case)
         place = place_of(case.id, f"{row.name}.{key[:8]}")
         files = {f"{place}.png": came.picture}
@@ -195,6 +195,13 @@ class Session:
             decoded_scores={} if decoded is None else self.scorer(case, pictures, decoded),
             scored=self._scored_by(case),
         )
+
+    def _told(self, row: Row, case: Case, error: SfumatoError) -> str:
+        """The sentence of a failure; if it was a bug, with the place where its details are."""
+        if not error.details:
+            return str(error)
+        name = self.results.report(f"{row.name}, case {case.id}: {error}", error.details)
+        return f"{error} They are in {name}."
 
     def _failed(self, row: Row, case: Case, why: str) -> Result:
         result = Result(self.keys.of(row, case), row.name, case.id, failure=why)

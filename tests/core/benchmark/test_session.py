@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
 from math import inf, isnan
@@ -31,7 +32,7 @@ from sfumato.events import Cost
 from sfumato.many.crew import Crew
 from sfumato.method import Edit, Editor, EditRequest, Need, Progress, Recipe
 from sfumato.params import Params
-from tests.chores import copied, opened
+from tests.chores import bugged, copied, opened
 from tests.core.benchmark.conftest import SIDE
 
 BASE = Recipe(steps=2)
@@ -381,6 +382,20 @@ def test_a_bug_in_a_method_is_a_failure_with_a_sentence(bench: Bench) -> None:
     bench.editors, bench.choice = (Buggy(),), Choice(count=1)
     (told,) = failures(list(bench.session().run()))
     assert "ZeroDivisionError: oh" in told
+    assert told.endswith(f"Please report it with the details. They are in {bench.out / 'failures.log'}.")
+    log = (bench.out / "failures.log").read_text()
+    assert re.search(r" fake, case \d+: Something went wrong", log)
+    assert 'raise ZeroDivisionError("oh")' in log
+
+
+def test_a_bug_in_another_process_keeps_its_traceback(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.choice = Choice(count=2)
+    monkeypatch.setattr("sfumato.benchmark.runner.work", bugged)
+    make = made_by(Crew(processes=2, opener=opened))  # type: ignore[arg-type]
+    told = failures(list(bench.session().run(make)))
+    assert len(told) == 4, "two edits, and the autoencoder's twice"
+    assert all("ZeroDivisionError: a bug" in each and "failures.log" in each for each in told)
+    assert (bench.out / "failures.log").read_text().count("in bugged") == 4
 
 
 def test_a_picture_that_is_damaged_within_costs_its_case_alone(bench: Bench) -> None:
