@@ -194,6 +194,8 @@ class Edit:
     """(1, 1, h, w) in [0, 1]: where the method itself decided to change the picture; nothing else will."""
     mask_follows_edges: bool = False
     """Whether `mask` bounds something of the source, whose edges it is then snapped to."""
+    keeps_detail: bool = True
+    """Whether the picture's own fine detail comes back where little was changed; not where it is to go."""
     notes: tuple[str, ...] = ()
     """Sentences for the person: what was decided on their behalf."""
 

@@ -186,7 +186,7 @@ def develop(
         edited = to_picture(decoded)
         if decoded_as is not None:
             decoded_as.append(np.rint(np.clip(edited, 0, 1) * 255).astype(np.uint8))
-        patches.append(_patch(order.job, scene, held(scene, edit, edited)))
+        patches.append(_patch(order.job, scene, held(scene, edit, edited), keep_detail=edit.keeps_detail))
         yield Progress(number + 1, len(latents), "Finishing")
     return patches
 
@@ -202,7 +202,7 @@ def held(scene: Scene, edit: Edit, edited: Floats) -> Floats:
     return np.asarray(scene.round_trip + area * (edited - scene.round_trip), np.float32)
 
 
-def _patch(job: Job, scene: Scene, edited: Floats) -> Pixels:
+def _patch(job: Job, scene: Scene, edited: Floats, *, keep_detail: bool) -> Pixels:
     if job.image is not None:
         box = scene.region.box
         scale = (box[2] - box[0]) / scene.region.size[0]
@@ -214,6 +214,7 @@ def _patch(job: Job, scene: Scene, edited: Floats) -> Pixels:
             reconstruction=scene.round_trip,
             mask=job.mask,
             feather=FEATHER * scale,
+            keep_detail=keep_detail,
         )
     patch = np.full((*edited.shape[:2], 4), 255, np.uint8)
     patch[..., :3] = np.rint(edited * 255)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from re import fullmatch
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -25,6 +26,10 @@ _SENTENCES = {
 }
 
 
+_RESTORING = ("watermark", "noise", "blur")
+_UNTOLD = "Nothing of the picture's own fine detail was put back, for that is where the blemish was."
+
+
 class InstructDiffusionParams(InstructionParams):
     task: Annotated[
         Literal["as written", "mark the pixels of", "circle", "watermark", "noise", "blur"],
@@ -41,6 +46,11 @@ class InstructDiffusionParams(InstructionParams):
     def sentence(self, words: str) -> str:
         """The instruction the network reads."""
         return _SENTENCES[self.task].format(words=words.strip(), colour=self.colour)
+
+    def restores(self, words: str) -> bool:
+        """Whether the instruction frees the picture of something that is in its fine detail."""
+        said = self.sentence(words).lower()
+        return any(fullmatch(_SENTENCES[task].format(words=".+"), said) for task in _RESTORING)
 
 
 def formula(s_T: float, s_I: float) -> Formula:
@@ -62,6 +72,7 @@ class InstructDiffusion(Editor[InstructDiffusionParams]):
     title = "InstructDiffusion"
     summary = "Does what you tell it to, and can mark or clean up what you name; needs its own model."
     paper = "https://arxiv.org/abs/2309.03895"
+    version = 2
     params = InstructDiffusionParams
     needs = frozenset({Need.IMAGE, Need.INSTRUCTION})
     abilities = frozenset({Ability.INSTRUCTIONS})
@@ -76,8 +87,10 @@ class InstructDiffusion(Editor[InstructDiffusionParams]):
         text = model.text(sentence)
         told = Instruction(picture, text, empty=model.text(request.negative), blind=text)
         latents = yield from follow(model, request, told, formula(request.guidance, p.picture_guidance))
-        notes = () if p.task == "as written" else (f"The model was told: {sentence}.",)
-        return Edit(latents=latents, notes=notes)
+        told_so = () if p.task == "as written" else (f"The model was told: {sentence}.",)
+        restores = p.restores(request.instruction)
+        notes = (*told_so, _UNTOLD) if restores else told_so
+        return Edit(latents=latents, keeps_detail=not restores, notes=notes)
 
 
 @hookimpl

@@ -125,6 +125,26 @@ def test_instruct_diffusion_at_nought_is_the_mean_of_what_each_row_misses(
     close(diffusion(request, tiny_instruct_model, 0.0), mean, 1e-4)
 
 
+@pytest.mark.parametrize(
+    ("task", "words", "restores"),
+    [
+        ("noise", "the picture", True),
+        ("blur", "the dog", True),
+        ("watermark", "the dog", True),
+        ("as written", "Remove the noise from it", True),
+        ("as written", "make the dog red", False),
+        ("circle", "the dog", False),
+    ],
+)
+def test_what_restores_leaves_no_detail_to_come_back(
+    task: Any, words: str, restores: bool, told: Make, tiny_instruct_model: Any
+) -> None:
+    request = told(params=InstructDiffusionParams(task=task), instruction=words, steps=1)
+    edit = drain(InstructDiffusion().edit(request, None, tiny_instruct_model))
+    assert edit.keeps_detail is not restores
+    assert any("fine detail" in note for note in edit.notes) is restores
+
+
 @pytest.mark.parametrize("editor", [InstructPix2Pix(), InstructDiffusion()], ids=lambda each: each.name)
 def test_an_instruction_costs_three_rows_a_step(editor: Any, told: Make, tiny_instruct_model: Any) -> None:
     before = tiny_instruct_model.counters.forward

@@ -137,6 +137,7 @@ def paste(
     reconstruction: NDArray[np.float32] | None = None,
     mask: Mask | None = None,
     feather: float = 0.0,
+    keep_detail: bool = True,
 ) -> Pixels:
     """Bring the model's answer back: an RGBA patch to lay over `region.box` of `image`, in its own profile.
 
@@ -148,7 +149,7 @@ def paste(
     so the original keeps the detail the model cannot see wherever nothing was asked to change, and comes back
     bit for bit where (e - r)↑ is 0. Where something was replaced, its detail o - r↑ must not ghost through:
     the weight c = smoothstep(blur|e - r|), rising from `KEPT` to `REPLACED` and 0 where (e - r)↑ is 0, fades
-    it out.
+    it out. Without `keep_detail` result = e↑ alone: the detail may be what is to go, noise or blur.
 
     Alpha is the mask, feathered inwards over `feather` pixels: 0 wherever the mask is 0, and 0 wherever the
     picture itself is not opaque, so that laying the patch over the picture keeps the picture's alpha.
@@ -157,7 +158,11 @@ def paste(
     if reconstruction is None:
         reconstruction = cut(image, profile, region)
     patch = np.empty_like(part)
-    patch[..., :3] = _keep_detail(part[..., :3], Profile(profile), edited, reconstruction)
+    if keep_detail:
+        patch[..., :3] = _keep_detail(part[..., :3], Profile(profile), edited, reconstruction)
+    else:
+        whole = resize(Profile(profile).from_srgb(edited) * 255, (part.shape[1], part.shape[0]))
+        patch[..., :3] = np.clip(np.rint(whole), 0, 255)
     patch[..., 3] = _patch_alpha(part[..., 3], region.box, mask, feather)
     patch[patch[..., 3] == 0] = 0
     return patch

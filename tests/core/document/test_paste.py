@@ -86,6 +86,23 @@ def test_what_was_replaced_does_not_ghost_through():
     assert np.abs(patch[160:352, 160:352, :3] / 255 - (0.1, 0.6, 0.2)).max() < 0.01
 
 
+@pytest.mark.parametrize("size", [(128, 128), (64, 64)])
+def test_detail_that_is_to_go_does_not_come_back(size):
+    rng = np.random.default_rng(3)
+    image = np.full((128, 128, 4), 255, np.uint8)
+    image[..., :3] = np.clip(120 + rng.normal(0, 12, (128, 128, 3)), 0, 255)
+    region = Region((0, 0, 128, 128), size)
+    clean = np.full((*size, 3), 120 / 255, np.float32)
+    asked = {"edited": clean, "reconstruction": clean + np.float32(1 / 255)}
+    kept = paste(image, None, region, **asked)
+    gone = paste(image, None, region, **asked, keep_detail=False)
+    assert np.abs(kept[..., :3].astype(int) - 120).max() > 20
+    assert_array_equal(gone[..., :3], 120)
+    mask = full(128, 128)
+    mask[:, :64] = 0
+    assert not paste(image, None, region, **asked, keep_detail=False, mask=mask)[:, :64].any()
+
+
 def test_a_slight_change_of_tone_keeps_the_fine_detail():
     image = photograph(512, 512)
     region = Region((0, 0, 512, 512), (128, 128))
