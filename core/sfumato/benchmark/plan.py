@@ -34,10 +34,10 @@ class Choice:
         return self.count is not None or self.per_type is not None
 
     def of(self, cases: Sequence[Case]) -> tuple[Case, ...]:
-        """The cases chosen; all of them if nothing was."""
+        """The cases chosen, all of them if nothing was; in turn of each type, so that half a run has all."""
         if self.per_type is not None:
             cases = per_type(cases, self.per_type)
-        return tuple(cases) if self.count is None else spread_over_types(cases, self.count)
+        return spread_over_types(cases, len(cases) if self.count is None else self.count)
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def _row(pairing: Pairing, cases: Sequence[Case], choice: Choice, workshop: Work
     reasons = {case.id: _refused(pairing, case, model, workshop.registry) for case in cases}
     usable = [case for case in cases if not reasons[case.id]]
     whole = choice.made or pairing.headline
-    chosen = choice.of(usable) if whole else per_type(usable, PER_TYPE)
+    chosen = (choice if whole else Choice(per_type=PER_TYPE)).of(usable)
     first = next((reason for reason in reasons.values() if reason), "")
     if why := _checked(pairing, chosen[0], workshop) if chosen else first:
         return Row(pairing, refusal=why)
@@ -85,7 +85,7 @@ def _row(pairing: Pairing, cases: Sequence[Case], choice: Choice, workshop: Work
     return Row(
         pairing,
         chosen,
-        few=None if whole else per_type(usable, FEW_PER_TYPE),
+        few=None if whole else Choice(per_type=FEW_PER_TYPE).of(usable),
         lacking=f"{count} case{'s'[: count > 1]}: {first}" if count else "",
     )
 

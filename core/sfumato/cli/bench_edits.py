@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,15 +16,16 @@ from sfumato.benchmark.judge import load_reader
 from sfumato.benchmark.pairings import HEADLINE, Pairing, every, from_file, named
 from sfumato.benchmark.plan import Choice, baselines, planned
 from sfumato.benchmark.publish import publish
-from sfumato.benchmark.results import Results
-from sfumato.benchmark.runner import Make, made_by
+from sfumato.benchmark.results import LINES, Results
+from sfumato.benchmark.runner import made_by
 from sfumato.benchmark.scoring import Scorer
 from sfumato.benchmark.session import Session
 from sfumato.benchmark.sets import CaseSet
 from sfumato.benchmark.unused import unused
 from sfumato.cli import many_options as m
 from sfumato.cli import options as o
-from sfumato.cli.answers import FAILURE, INTERRUPTED, answering, bar
+from sfumato.cli.answers import FAILURE, INTERRUPTED, answering
+from sfumato.cli.bench_running import followed, stoppable
 from sfumato.cli.bench_told import tell
 from sfumato.errors import InputError
 from sfumato.many.crew import Crew
@@ -69,6 +71,9 @@ def edits(
         Path | None, typer.Option(metavar="FOLDER", help="A CLIP model, for the CLIP score.")
     ] = None,
     judge: Annotated[Path | None, typer.Option(metavar="FOLDER", help="What reads attributes.")] = None,
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="Make nothing: write the tables of what there is.")
+    ] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
     steps: o.StepCount = None,
     guidance: o.Guidance = None,
@@ -89,7 +94,9 @@ def edits(
     take more than 30 s a case on two. Stop it at any time: the same command goes on from there.
     Exit code 1 if an edit failed.
     """
-    with answering():
+    with answering(), stoppable():
+        if report_only:
+            _refuse_empty(output)
         given, results = ctx.params, Results(output)
         crew = _crew(given, output)
         workshop = compose.workshop(**crew.machine | {"cache_dir": output / "cache"})
@@ -105,15 +112,22 @@ def edits(
         session = Session([*baselines(rows, base), *rows], scorer, results, workshop)
         if old := unused(session.rows, session.keys, results):
             typer.echo(old, err=True)
-        interrupted = _run(session, made_by(crew))
-        header, table = publish(session, found, base)
+        write = partial(publish, session, found, base)
+        interrupted = not report_only and followed(session, made_by(crew), write)
+        header, table = write()
         tell(table, session, header, markdown=markdown)
         if interrupted:
             typer.echo(f"Stopped. What was made is kept in {output}; the same command goes on.", err=True)
             raise typer.Exit(INTERRUPTED)
-        workshop.store.clear()
+        if not report_only:  # a run that was stopped wants its inversions again
+            workshop.store.clear()
         if any(line.failed for line in table):
             raise typer.Exit(FAILURE)
+
+
+def _refuse_empty(output: Path) -> None:
+    if not (output / LINES).is_file():
+        raise InputError(f"{output} holds no results.", advice="Run the command without --report-only first.")
 
 
 def _crew(given: dict[str, Any], output: Path) -> Crew:
@@ -180,19 +194,3 @@ def _scorer(given: dict[str, Any], own_judge: Path | None, workshop: Workshop) -
         clip=None if clip is None else load_clip(clip, device, cache),
         reader=None if judge is None else load_reader(judge),
     )
-
-
-def _run(session: Session, make: Make) -> bool:
-    """Do what is missing, showing how far it is; return whether somebody stopped it."""
-    try:
-        with bar() as show:
-            for step in session.run(make):
-                what = f"{step.result.pairing}, case {step.result.case} ({step.done} of {step.total})"
-                show(what, step.done, step.total, step.seconds_left)
-                if step.result.failure:
-                    typer.echo(
-                        f"{step.result.pairing}, case {step.result.case}: {step.result.failure}", err=True
-                    )
-    except KeyboardInterrupt:
-        return True
-    return False

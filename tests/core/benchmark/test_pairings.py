@@ -62,6 +62,24 @@ def test_both_choices_can_be_made(kinds: int) -> None:
     assert len(Choice().of(cases(30, kinds))) == 30
 
 
+def test_half_a_run_is_over_all_types(
+    make_workshop: Callable[..., Any], folder: Path, builtin: Registry
+) -> None:
+    files = read_cases(folder).cases
+    many = [replace(files[0], id=f"{k}", kind=str(k // 10)) for k in range(100)]
+    p2p, reprompt = planned(
+        [named(name, BASE, builtin) for name in ("direct+p2p", "direct+reprompt")],
+        many,
+        Choice(),
+        make_workshop(),
+    )
+    assert (len(p2p.cases), len(reprompt.cases), len(reprompt.few or ())) == (100, 60, 20)
+    for row in (p2p, reprompt):
+        assert {case.kind for case in row.cases[:10]} == {str(k) for k in range(10)}
+    assert p2p.cases[:60] == reprompt.cases, "all pairings begin with the same"
+    assert reprompt.few == reprompt.cases[:20]
+
+
 def test_the_headline_pairings_exist(builtin: Registry) -> None:
     names = list(every(builtin))
     assert names[:6] == list(HEADLINE)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import re
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from sfumato.benchmark.folder import Drawn, write_cases
 from sfumato.benchmark.judge import Expected, Reading
 from sfumato.benchmark.masks import encode_runs
 from sfumato.benchmark.session import Session, Step
-from sfumato.cli import bench_edits
+from sfumato.cli import bench_edits, bench_running
 from sfumato.plugins import load_plugins
 
 Run = Callable[..., Any]
@@ -49,6 +52,11 @@ def cases(tmp_path: Path) -> Path:
         drawn.append(Drawn(case, source, truth))
     write_cases(tmp_path / "cases", drawn)
     return tmp_path / "cases"
+
+
+def nothing(*_: Any) -> Iterator[Step]:
+    """A run without a step."""
+    yield from ()
 
 
 def rows_of(name: str) -> list[dict[str, str]]:
@@ -94,15 +102,24 @@ def test_a_folder_is_measured_once(run: Run, cases: Path, monkeypatch: pytest.Mo
     assert Path("out/results.jsonl").read_text().count("\n") == 10, "nothing was done twice"
 
 
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def terminate() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize("stop", [interrupt, terminate])
 def test_a_run_that_is_stopped_says_how_to_go_on(
-    run: Run, cases: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, cases: Path, monkeypatch: pytest.MonkeyPatch, stop: Callable[[], None]
 ) -> None:
-    whole = Session.run
+    whole, handler = Session.run, signal.getsignal(signal.SIGTERM)
 
     def stopped(session: Session, *given: Any) -> Iterator[Step]:
         for number, step in enumerate(whole(session, *given)):
             if number == 4:
-                raise KeyboardInterrupt
+                stop()
             yield step
 
     words = ("bench", "edits", cases, "-o", "out", "--pairing", "ddim_naive", "--cases", 2, *SMALL)
@@ -112,15 +129,56 @@ def test_a_run_that_is_stopped_says_how_to_go_on(
     assert result.exit_code == 130
     assert "Stopped. What was made is kept in out; the same command goes on." in result.stderr
     assert Path("out/index.html").exists()
+    assert signal.getsignal(signal.SIGTERM) is handler
     again = run(*words)
     assert again.exit_code == 0, again.output
     assert "not used" not in again.stderr
     lines = [json.loads(line) for line in Path("out/results.jsonl").read_text().splitlines()]
     assert len({line["key"] for line in lines}) == len(lines) == 8
-    monkeypatch.setattr(Session, "run", lambda *given: iter(()))
+    monkeypatch.setattr(Session, "run", nothing)
     other = run(*words, "--precision", "bf16")
     assert "2 edits made with precision float32 are not used; this run has precision bf" in other.stderr
     assert "Say --precision fp32 to use them." in other.stderr
+
+
+def test_without_a_terminal_lines_say_how_far_it_is_and_tables_are_written_meanwhile(
+    run: Run, cases: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, whole = list[int](), bench_edits.publish
+    words = ("bench", "edits", cases, "-o", "out", "--pairing", "ddim_naive", "--cases", 2, *SMALL)
+
+    def noting(*given: Any) -> Any:
+        written.append(len(given))
+        return whole(*given)
+
+    monkeypatch.setattr(bench_edits, "publish", noting)
+    monkeypatch.setattr(bench_running, "LINES", 0.0)
+    monkeypatch.setattr(bench_running, "TABLES", 0.0)
+    result = run(*words)
+    assert result.exit_code == 0, result.output
+    told = [line for line in result.stderr.splitlines() if "edits done" in line]
+    assert told[0] == "1 of 8 edits done; failed so far: 0."
+    assert re.fullmatch(r"8 of 8 edits done, about \d+ s left; failed so far: 0\.", told[-1])
+    assert len(written) == 8 + 1
+    monkeypatch.setattr(bench_running, "LINES", 60.0)
+    monkeypatch.setattr(bench_running, "TABLES", 600.0)
+    assert "edits done" not in run(*words).stderr
+    assert len(written) == 8 + 2
+
+
+def test_a_report_makes_nothing(run: Run, cases: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("bench", "edits", cases, "-o", "out", "--pairing", "ddim_naive", *SMALL)
+    refused = run(*words, "--report-only")
+    assert refused.exit_code == 2
+    assert "out holds no results." in refused.stderr
+    assert run(*words, "--cases", 1).exit_code == 0
+    kept = Path("out/results.jsonl").read_bytes()
+    Path("out/table.csv").unlink()
+    report = run(*words, "--report-only")
+    assert report.exit_code == 0, report.output
+    assert "0 edits were made now." in report.stdout
+    assert {row["pairing"]: row["cases"] for row in rows_of("table.csv")}["ddim_naive"] == "1"
+    assert Path("out/results.jsonl").read_bytes() == kept
 
 
 def test_a_bad_case_is_told_and_the_rest_is_run(run: Run, cases: Path) -> None:
@@ -145,7 +203,7 @@ def test_a_pairing_with_a_model_of_its_own_has_that_models_settings(
     run: Run, cases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the options leave open is said by the pairing's model, not by the one the options chose."""
-    monkeypatch.setattr(Session, "run", lambda *given: iter(()))
+    monkeypatch.setattr(Session, "run", nothing)
     folder = shutil.copytree(load_plugins().checkpoints["starter"].folder, tmp_path / "few")
     index = folder / "model_index.json"
     told = json.loads(index.read_text())
