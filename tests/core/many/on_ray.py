@@ -34,6 +34,8 @@ def main(folder: Path) -> None:
     many: dict[str, Any] = {"a": "fine", "b": "die", "c": "fail", "d": "bug", "e": "unpicklable"}
     for each in spread(many | {"f": lambda: "cannot be sent either"}, chore, crew(LOCAL)):
         print(each.key, each.result if isinstance(each, Done) else each.sentence)
+        if not isinstance(each, Done) and each.details:
+            print(f"{each.key}-details {each.details.splitlines()[-1]}")
     assert ray.is_initialized(), "a cluster that was open stays open"
     try:
         list(spread({"a": "fine"}, chore, crew(LOCAL, threads=3)))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from sfumato.errors import SfumatoError
-from sfumato.many.crew import Crew
+from sfumato.many import cluster
+from sfumato.many.crew import LOCAL, Crew
 from sfumato.many.spreading import spread
 from tests.chores import chore
 
@@ -21,6 +24,14 @@ def test_without_the_extra_it_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(SfumatoError, match=r"Ray is not installed\. Run: pip install 'sfumato\[ray\]'"):
         list(spread({"a": "fine"}, chore, Crew(ray="local")))
+
+
+def test_a_stop_stays_the_programs_own() -> None:
+    """Ray takes SIGTERM when it connects."""
+    before = signal.getsignal(signal.SIGTERM)
+    ray = SimpleNamespace(init=lambda **_: signal.signal(signal.SIGTERM, lambda *_: None))
+    cluster._connect(ray, LOCAL)
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +67,7 @@ def test_failures_are_told_as_elsewhere(told: tuple[dict[str, str], Path]) -> No
     assert "was lost, twice" in told[0]["b"]
     assert told[0]["c"] == "It cannot be done. Ask for less."
     assert "this is a bug (ZeroDivisionError: a bug)" in told[0]["d"]
+    assert told[0]["d-details"] == "ZeroDivisionError: a bug"
     assert "lambda" in told[0]["e"]
     assert "lambda" in told[0]["f"]
 
