@@ -22,6 +22,8 @@ class Header:
     """The rows that are of what the model decodes."""
     finished: tuple[str, ...] = ()
     """The rows that are of finished pictures."""
+    processors: Mapping[str, int] = field(default_factory=dict)
+    """What computed the edits, and how many each."""
     expecting: int = 0
     """Cases that say which attributes a reader must see."""
 
@@ -30,6 +32,7 @@ class Header:
         return [
             f"Model: {self.model}. {self.settings}.",
             f"Machine: {self.machine}.",
+            *self._times(),
             f"Cases in the folder: {self.cases}. Each row says over how many its means are.",
             self._by("structure", "structure distance", "--structure"),
             self._by("clip", "CLIP score", "--clip"),
@@ -37,6 +40,14 @@ class Header:
             *self._pictures(),
             "LPIPS is left out: it needs a network that has to be downloaded.",
         ]
+
+    def _times(self) -> list[str]:
+        """Whose the seconds are; where there are several, the one with most edits first."""
+        ordered = sorted(self.processors.items(), key=lambda each: -each[1])
+        if len(ordered) == 1:
+            return [f"Times are of one kind of machine: {ordered[0][0]}."]
+        names = ", ".join(f"{name} ({count} edits)" for name, count in ordered)
+        return [f"Times are of several machines and cannot be compared: {names}."] if names else []
 
     def _by(self, what: str, title: str, option: str) -> str:
         if what in self.networks:

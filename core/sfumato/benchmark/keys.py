@@ -113,7 +113,7 @@ class Keys:
         return self._digests[case.id]
 
 
-def _settings(recipe: Recipe, networks: Mapping[str, str]) -> dict[str, object]:
+def _settings(recipe: Recipe, networks: Mapping[str, str]) -> dict[str, Any]:
     """A recipe without its networks: they go by their weights, wherever they lie."""
     told = recipe.model_dump(mode="json", exclude={"model", "loras", "embeddings", "vae"})
     values = recipe.editor_values.items()

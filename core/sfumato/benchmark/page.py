@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
-from math import isnan
+from math import isinf, isnan
 from urllib.parse import quote
 
 from sfumato.benchmark.cases import Case, CaseFolder
@@ -14,9 +14,13 @@ from sfumato.benchmark.plan import Row
 from sfumato.benchmark.report import Column, shown, troubles
 from sfumato.benchmark.results import Result
 from sfumato.benchmark.session import copies
-from sfumato.benchmark.table import Line, Scored
+from sfumato.benchmark.table import EXACT, Line, Scored
 
-BY_TYPE = (Column("right %", "attributes_right", 1e2, 1), Column("PSNR", "psnr_unedit_part"))
+BY_TYPE = (
+    Column("right %", "attributes_right", 1e2, 1),
+    Column("PSNR", "psnr_unedit_part"),
+    Column("exact", EXACT, digits=0),
+)
 """What is told per edit type: whether the edit came, and what it left alone."""
 
 _STYLE = """
@@ -143,4 +147,5 @@ def _noted(scores: Mapping[str, float]) -> str:
     """Whether the attributes are right, and what was left alone."""
     right, kept = (scores.get(name, float("nan")) for name in ("attributes_right", "psnr_unedit_part"))
     told = [] if isnan(right) else ["right" if right else "not right"]
-    return ", ".join(told + ([] if isnan(kept) else [f"background {kept:.1f} dB"]))
+    background = EXACT if isinf(kept) else f"{kept:.1f} dB"
+    return ", ".join(told + ([] if isnan(kept) else [f"background {background}"]))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 from sfumato.benchmark.cases import CaseFolder
 from sfumato.benchmark.header import Header
@@ -26,7 +27,8 @@ def publish(session: Session, folder: CaseFolder, base: Recipe) -> tuple[Header,
     scored = [(row, session.of(row)) for row in session.rows]
     inversions = session.results.inversions()
     table = lines(scored, inversions)
-    header = _header(session, folder, base)
+    processors = Counter(each.processor for _, found in scored for _, each in found if each.processor)
+    header = _header(session, folder, base, processors)
     write = session.results.write
     write(TABLE, table_csv(table).encode())
     write(CASES, cases_csv(scored, inversions).encode())
@@ -35,7 +37,7 @@ def publish(session: Session, folder: CaseFolder, base: Recipe) -> tuple[Header,
     return header, table
 
 
-def _header(session: Session, folder: CaseFolder, base: Recipe) -> Header:
+def _header(session: Session, folder: CaseFolder, base: Recipe, processors: Mapping[str, int]) -> Header:
     here = session.keys.machine(base)
     ran = [row for row in session.rows if row.is_edit and row.cases]
     return Header(
@@ -47,6 +49,7 @@ def _header(session: Session, folder: CaseFolder, base: Recipe) -> Header:
         refused=folder.refused,
         decoded=tuple(row.name for row in ran if row.pairing.decoded),
         finished=tuple(row.name for row in ran if not row.pairing.decoded),
+        processors=processors,
         expecting=sum(bool(case.expected) for case in folder.cases),
     )
 

@@ -137,7 +137,7 @@ def cases_csv(rows: Iterable[tuple[Row, Scored]], inversions: Mapping[str, Resul
     `inversions` as in `lines`.
     """
     head = ["pairing", "case", "type", *COLUMNS, *COSTS, "inversion_reused", "picture", "failure", "notes"]
-    head += ["decoded_picture", *(f"decoded_{name}" for name in COLUMNS)]
+    head += ["processor", "decoded_picture", *(f"decoded_{name}" for name in COLUMNS)]
     return _csv([
         head,
         *(
@@ -151,6 +151,7 @@ def cases_csv(rows: Iterable[tuple[Row, Scored]], inversions: Mapping[str, Resul
                 result.picture,
                 result.failure,
                 " ".join(result.notes),
+                result.processor,
                 result.picture_as(decoded=True),
                 *(_cell(result.scores_as(decoded=True).get(name), "nan") for name in COLUMNS),
             ]

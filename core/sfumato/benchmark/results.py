@@ -49,6 +49,8 @@ class Result:
     """Of what the model decoded, if that is another picture."""
     scored: str = ""
     """A hash of what the scores depend on beside the picture: the case and the networks."""
+    processor: str = ""
+    """The name of what computed it, which decides its seconds."""
     depends: Mapping[str, Any] = field(default_factory=dict)
     """What the key is a hash of, part by part: what a person knows in plain, the rest as hashes."""
 

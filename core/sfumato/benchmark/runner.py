@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from sfumato.benchmark.cases import png
+from sfumato.benchmark.hardware import processor
 from sfumato.benchmark.masks import Runs, decode_runs
 from sfumato.benchmark.metrics import Picture
 from sfumato.document.colour import Profile
@@ -69,6 +70,8 @@ class Made:
     notes: tuple[str, ...] = ()
     decoded: bytes | None = None
     """What the model decodes, before the picture's own detail is put back; None if that is the picture."""
+    processor: str = ""
+    """The name of what computed it."""
 
 
 def work(task: Task, workshop: Workshop) -> Made:
@@ -103,6 +106,7 @@ def _edit(job: Job, document: Document, workshop: Workshop) -> Made:
         inversion="" if report is None else report.key,
         notes=outcome.notes,
         decoded=decoded,
+        processor=processor(str(loaded(job.recipe, workshop).device)),
     )
 
 
@@ -157,7 +161,8 @@ def _round_trip(job: Job, workshop: Workshop) -> Made:
         back = to_picture(model.decode(model.encode(to_tensor(cut(job.image, job.profile, region), model))))
     picture = _fitted(back, job, (width, height))
     seconds = {"inversion": 0.0, "edit": time.perf_counter() - began}
-    return Made(png(picture), {"inversion": Cost(), "edit": Cost()}, seconds)
+    costs = {"inversion": Cost(), "edit": Cost()}
+    return Made(png(picture), costs, seconds, processor=processor(str(model.device)))
 
 
 def loaded(recipe: Recipe, workshop: Workshop) -> Model:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -49,7 +49,7 @@ class Session:
         self._estimate = Estimate(FREE)
         self._pictures: dict[str, Pictures] = {}
 
-    def run(self, make: Make = in_place) -> Iterator[Step]:
+    def run(self, make: Make = in_place) -> Generator[Step, None, None]:
         """Make and score what is missing; failures of earlier runs are tried again.
 
         Stopping at any point loses no more than the edits in the making. Raises `StorageError` if results
@@ -84,7 +84,7 @@ class Session:
         return replace(row, cases=row.few if slow else row.cases, few=None)
 
     def _wave(self, rows: Sequence[Row], make: Make) -> Iterator[Step]:
-        """Case by case, so that a case's pairings find its inversions while they are kept."""
+        """Case by case of a model, so that a case's pairings find its inversions while they are kept."""
         self._estimate.expect(row.name for row, _ in self._todo(self.rows))
         missing: dict[str, list[Wanted]] = {}
         for row, case in self._todo(self.rows):
@@ -103,15 +103,18 @@ class Session:
                 yield self._step(row, case, result, fresh=shared is None)
 
     def _todo(self, rows: Sequence[Row]) -> list[Wanted]:
-        """What was not yet told of."""
+        """What was not yet told of, model by model, for to load one takes time."""
         cases = {case.id: case for row in rows for case in row.cases}
         having = {row.name: {case.id for case in row.cases} for row in rows}
         in_turn = sorted(rows, key=lambda row: row.pairing.recipe.inverter)
         return [
             (row, case)
+            for model in dict.fromkeys(row.pairing.recipe.model for row in rows)
             for case in cases.values()
             for row in in_turn
-            if case.id in having[row.name] and (row.name, case.id) not in self._done
+            if row.pairing.recipe.model == model
+            and case.id in having[row.name]
+            and (row.name, case.id) not in self._done
         ]
 
     def _step(self, row: Row, case: Case, result: Result, *, fresh: bool) -> Step:
@@ -178,6 +181,7 @@ class Session:
             seconds=came.seconds,
             reused=came.reused,
             inversion=came.inversion,
+            processor=came.processor,
             depends=self.keys.depends(row, case),
             notes=came.notes,
         )

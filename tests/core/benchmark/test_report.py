@@ -158,7 +158,9 @@ def test_a_row_that_is_exact_says_so_and_how_many_cases_are_is_counted() -> None
     psnr, count = head.index("PSNR"), head.index("exact")
     assert [(each[psnr], each[count]) for each in cells] == [("exact", "1"), ("20.00", "1")]
     assert next(csv.DictReader(io.StringIO(table_csv(exact))))["psnr_unedit_part"] == "exact"
-    assert "<td>exact</td><td>1</td>" in page(HEADER, FOLDER, exact, [ROWS[0]])
+    html = page(HEADER, FOLDER, exact, [ROWS[0]])
+    assert "<td>exact</td><td>1</td>" in html
+    assert "not right, background exact" in html
 
 
 def test_the_same_failure_is_told_once_with_its_number() -> None:
@@ -180,6 +182,14 @@ def test_the_header_says_which_figures_there_are_not_and_of_which_pictures() -> 
     assert any(
         each.startswith("a: measured as") for each in replace(bare, decoded=("a",), finished=("b",)).lines()
     )
+
+
+def test_the_header_says_whose_the_times_are() -> None:
+    assert not any("Times" in each for each in HEADER.lines())
+    assert "Times are of one kind of machine: Fast." in replace(HEADER, processors={"Fast": 9}).lines()
+    mixed = replace(HEADER, processors={"Slow": 1, "Fast": 9}).lines()
+    told = "Times are of several machines and cannot be compared: Fast (9 edits), Slow (1 edits)."
+    assert told in mixed
 
 
 def test_people_see_the_picture_whose_figures_they_see() -> None:

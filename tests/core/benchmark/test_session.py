@@ -483,6 +483,23 @@ def test_an_inversion_that_was_found_counts_in_full_against_a_slow_pairing(
     assert [result.reused for _, result in found] == [True, True], "40 s were spent on it, if by others"
 
 
+def test_a_model_is_done_with_before_the_next_is_loaded(bench: Bench) -> None:
+    asked = list[tuple[str, str]]()
+
+    def noting(tasks: Any, workshop: Any) -> Iterator[Any]:
+        asked.extend((tasks[key].recipe.model, tasks[key].recipe.target) for key in tasks)
+        yield from in_place(tasks, workshop)
+
+    session = bench.session()
+    row = session.rows[-1]
+    other = replace(row.pairing, name="other", recipe=row.pairing.recipe.model_copy(update={"model": "two"}))
+    other = replace(other, recipe=other.recipe.model_copy(update={"seed": 1}))
+    session.rows.append(replace(row, pairing=other))
+    session.rows = [replace(each, few=None) for each in session.rows]
+    list(session.run(noting))
+    assert [model for model, _ in asked] == ["starter"] * 8 + ["two"] * 4
+
+
 def test_results_may_come_in_any_order(bench: Bench) -> None:
     def backwards(tasks: Any, workshop: Any) -> Iterator[Any]:
         yield from reversed(list(in_place(tasks, workshop)))
@@ -512,11 +529,13 @@ def test_an_estimate_takes_each_pairing_for_what_it_is_and_knows_of_other_worker
 def test_a_result_comes_back_from_its_line() -> None:
     scores = {"gain": 0.5, "psnr_unedit_part": float("inf"), "mse_truth": float("nan")}
     told = Result("k", "a+b", "1", costs={"edit": Cost(3, 2, 1)}, seconds={"edit": 0.1}, scores=scores)
-    result = replace(told, decoded_scores=scores)
+    more = {"inversion": "i", "processor": "Fast", "depends": {"threads": 1}, "notes": ("It was smaller.",)}
+    result = replace(told, decoded="d.png", decoded_scores=scores, **more)
     back = Result.from_json(result.to_json())
     assert '"inf"' in result.to_json()
     assert "NaN" not in result.to_json()
     assert (back.costs, back.seconds) == (result.costs, result.seconds)
+    assert replace(back, scores={}, decoded_scores={}) == replace(result, scores={}, decoded_scores={})
     assert dict(back.scores) == pytest.approx(scores, nan_ok=True)
     assert dict(back.decoded_scores) == pytest.approx(scores, nan_ok=True)
 

@@ -91,6 +91,8 @@ def test_a_folder_is_measured_once(run: Run, cases: Path, monkeypatch: pytest.Mo
     assert rows["direct+reprompt"]["inversion_rows"] == "2.0"
     assert rows["direct+reprompt"]["attributes_right"] == "1.0"
     assert len(rows_of("cases.csv")) == 10
+    (name,) = {row["processor"] for row in rows_of("cases.csv")} - {""}
+    assert f"Times are of one kind of machine: {name}." in first.stdout
     assert json.loads(Path("out/recipes.json").read_text())[0]["steps"] == 2
     assert "<!doctype html>" in Path("out/index.html").read_text()
     assert not list(Path("out/cache").rglob("*.safetensors")), "inversions of a run that ended are of no use"
