@@ -16,6 +16,7 @@ from sfumato.benchmark.judge import Expected
 from sfumato.benchmark.masks import encode_runs
 from sfumato.plugins import Registry, load_plugins
 from sfumato.settings import Settings
+from tests.core.benchmark.benches import Bench
 from tests.workshops import OneModel
 
 SIDE = 32
@@ -70,3 +71,8 @@ def make_workshop(tmp_path: Path, builtin: Registry, tiny_model: Any) -> Callabl
         return OneModel(Settings(**places, threads=1), registry, tiny_model)
 
     return make
+
+
+@pytest.fixture
+def bench(folder: Path, tmp_path: Path, make_workshop: Callable[..., OneModel]) -> Bench:
+    return Bench(folder, tmp_path / "out", make_workshop)

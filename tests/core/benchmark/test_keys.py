@@ -23,7 +23,7 @@ from sfumato.benchmark.results import Result, Results
 from sfumato.benchmark.unused import unused
 from sfumato.method import Recipe
 from sfumato.params import Params
-from tests.core.benchmark.test_session import Fake
+from tests.core.benchmark.benches import Fake
 
 Make = Callable[..., Any]
 RECIPE = Recipe(editor="fake", steps=2)

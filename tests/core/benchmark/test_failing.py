@@ -1,0 +1,95 @@
+"""What goes wrong costs the edit it is about, is told in a sentence, and is tried again."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from sfumato.benchmark.folder import read_cases
+from sfumato.benchmark.plan import Choice
+from sfumato.benchmark.runner import made_by
+from sfumato.errors import InputError
+from sfumato.many.crew import Crew
+from sfumato.method import Edit, Progress
+from tests.chores import bugged, opened
+from tests.core.benchmark.benches import Bench, Fake, failures, table
+
+
+def test_failures_are_told_kept_and_tried_again(bench: Bench) -> None:
+    bench.names, bench.editors = ("fake", "direct+p2p"), (broken := Fake(),)
+    broken.fails = True
+    first = bench.session()
+    told = failures(list(first.run()))
+    assert told == ["The fake fell over."] * 4
+    found = table(first)
+    assert (found["fake"].cases, found["fake"].failed) == (0, 4)
+    assert found["direct+p2p"].cases == 4
+    broken.fails = False
+    again = bench.session()
+    assert not failures(list(again.run()))
+    assert again.made == 4
+    assert table(again)["fake"].failed == 0
+
+
+def test_a_bug_in_a_method_is_a_failure_with_a_sentence(bench: Bench) -> None:
+    class Buggy(Fake):
+        def edit(self, *given: Any) -> Generator[Progress, None, Edit]:
+            yield Progress(1, 1, "Faking")
+            raise ZeroDivisionError("oh")
+
+    bench.editors, bench.choice = (Buggy(),), Choice(count=1)
+    (told,) = failures(list(bench.session().run()))
+    assert "ZeroDivisionError: oh" in told
+    assert told.endswith(f"Please report it with the details. They are in {bench.out / 'failures.log'}.")
+    log = (bench.out / "failures.log").read_text()
+    assert re.search(r" fake, case \d+: Something went wrong", log)
+    assert 'raise ZeroDivisionError("oh")' in log
+
+
+def test_a_bug_in_another_process_keeps_its_traceback(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.choice = Choice(count=2)
+    monkeypatch.setattr("sfumato.benchmark.runner.work", bugged)
+    make = made_by(Crew(processes=2, opener=opened))  # type: ignore[arg-type]
+    told = failures(list(bench.session().run(make)))
+    assert len(told) == 4, "two edits, and the autoencoder's twice"
+    assert all("ZeroDivisionError: a bug" in each and "failures.log" in each for each in told)
+    assert (bench.out / "failures.log").read_text().count("in bugged") == 4
+
+
+def test_a_picture_that_is_damaged_within_costs_its_case_alone(bench: Bench) -> None:
+    case = read_cases(bench.folder).cases[2]
+    data, jpeg = case.picture.read_bytes(), io.BytesIO()
+    Image.open(case.picture).save(jpeg, "JPEG")  # whose header alone is read in advance
+    case.picture.write_bytes(jpeg.getvalue()[:-40])
+    session = bench.session()
+    told = failures(list(session.run()))
+    assert set(told) == {f"Case {case.id}: {case.picture.name} is damaged and cannot be opened as a picture."}
+    assert {line.cases for line in table(session).values()} == {3}
+    case.picture.write_bytes(data)
+    again = bench.session()
+    assert not failures(list(again.run()))
+
+
+def test_a_folder_of_cases_that_goes_away_is_one_sentence(bench: Bench) -> None:
+    session = bench.session()
+    for case in read_cases(bench.folder).cases:
+        case.picture.unlink()
+    with pytest.raises(InputError, match=r"cannot be read any more\. What was made so far is kept"):
+        list(session.run())
+
+
+def test_a_picture_that_goes_away_in_between_costs_its_case_alone(bench: Bench) -> None:
+    session = bench.session()
+    gone = read_cases(bench.folder).cases[1]
+    steps = session.run()
+    told = [next(steps)]
+    gone.picture.unlink()
+    told = [step.result for step in (*told, *steps) if step.result.failure]
+    assert {result.case for result in told} == {gone.id}
+    assert f"Case {gone.id}: There is no file" in told[0].failure
+    assert table(session)["fake"].cases == 3
