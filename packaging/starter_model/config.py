@@ -85,12 +85,11 @@ class SiblingSettings:
 
 @dataclass(frozen=True)
 class InstructSettings(SiblingSettings):
-    """The instructed sibling: pairs encoded once, and how strongly words and picture lead when measured."""
+    """The instructed sibling: pairs encoded once, and held-out ones that its guidances are chosen on."""
 
     pictures: int
     probe: int
-    guidance: float
-    picture_guidance: float
+    swept: int
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from starter_model.base import base_folder
 from starter_model.card import Goal, Report, table
 from starter_model.config import Settings
 from starter_model.export import hashes
+from starter_model.instruct_figures import measure_instructed
 from starter_model.judge_stage import trained_judge
 from starter_model.measures import Bench
 from starter_model.sampling import Parts
@@ -20,7 +21,6 @@ from starter_model.sibling_figures import (
     Figures,
     Pixels,
     measure_controlled,
-    measure_instructed,
     measure_turbo,
 )
 from starter_model.siblings_stage import export_sibling
@@ -48,7 +48,9 @@ class About:
 ABOUT = {
     "instruct": About(
         "The starter, instructed",
-        "For the editors InstructPix2Pix and InstructDiffusion: it sees the picture and reads what to do.",
+        "For the editors InstructPix2Pix and InstructDiffusion: it sees the picture and reads what to do. Of "
+        "InstructDiffusion's tasks it knows all: marking and circling a thing, taking off noise, blur and "
+        "watermarks, the last three from the whole picture, whatever is named.",
         (
             Goal("instructions followed", lambda r: r["instruct_pix2pix_followed"], least=0.9),
             Goal(
@@ -60,6 +62,11 @@ ABOUT = {
                 "instructions followed, InstructDiffusion",
                 lambda r: r["instruct_diffusion_followed"],
                 least=0.9,
+            ),
+            Goal(
+                "what should stay, InstructDiffusion, dB to the truth",
+                lambda r: r["instruct_diffusion_rest_db"],
+                least=28,
             ),
         ),
         "Rows: the pictures, InstructPix2Pix, InstructDiffusion, the truth.",
@@ -74,7 +81,7 @@ ABOUT = {
                 least=0.2,
             ),
         ),
-        "Rows: the edges, painted without them, painted along them.",
+        "Rows: the edges, painted without them, painted along them, along edges drawn four times as finely.",
     ),
     "turbo": About(
         "The starter in four steps",
@@ -89,7 +96,7 @@ def figures(name: str, state: Path, settings: Settings, bench: Bench, model: Pat
     """What one sibling reaches, and rows of its sheet."""
     starter, workshop = base_folder(state), opened(state / name / "store")
     measures: dict[str, Callable[[], tuple[Figures, Pixels]]] = {
-        "instruct": lambda: measure_instructed(bench, settings, model, workshop),
+        "instruct": lambda: measure_instructed(bench, settings, model, workshop, state / name / "sweep.json"),
         "control": lambda: measure_controlled(bench, settings, starter, model, workshop),
         "turbo": lambda: measure_turbo(bench, settings, starter, model, workshop),
     }

@@ -14,6 +14,7 @@ from diffusers.schedulers.scheduling_lcm import LCMScheduler
 from torch import nn
 
 from sfumato.errors import InputError
+from sfumato.models.wishes import FILE
 from starter_model import control, orders
 from starter_model.base import Base, committed_base, hold_to, read_base
 from starter_model.captions import prompt
@@ -33,6 +34,8 @@ from starter_model.training import Run, Task, warm_start
 from starter_model.turbo import LEVELS, TurboTask
 
 NAMES = ("instruct", "control", "turbo")
+LARGEST_FAMILY = 150_000_000
+"""Bytes of the starter and all its siblings."""
 
 
 def instruct_task(state: Path, settings: Settings, base: Base, share: int) -> Task:
@@ -132,6 +135,7 @@ def export_sibling(name: str, state: Path, settings: Settings, out: Path | None 
         copy.deepcopy(model.control).half().save_pretrained(out)
     else:
         assemble_sibling(name, out, run.task.model, base)
+        write_whole(out / FILE, (json.dumps(wishes(name, settings), indent=1) + "\n").encode())
     write_whole(out / "NOTICE", NOTICE.encode())
     clock = run.clock
     note = {
@@ -140,7 +144,37 @@ def export_sibling(name: str, state: Path, settings: Settings, out: Path | None 
         "base": base.fingerprint,
     }
     write_whole(out / "training.json", (json.dumps(note, indent=1) + "\n").encode())
+    hold_to_size(state, base.folder, name, out)
     return out
+
+
+def wishes(name: str, settings: Settings) -> dict[str, Any]:
+    """What the program should begin edits with; measuring adds an instructed sibling's guidances."""
+    if name == "turbo":
+        return {"steps": settings.turbo.steps, "guidance": 1.0, "solver": "lcm"}
+    return {"steps": settings.evaluation.steps, "solver": "ddim"}
+
+
+def bytes_in(folder: Path) -> int:
+    """Of all its files; 0 where there is no such folder."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def hold_to_size(state: Path, starter: Path, name: str, out: Path) -> None:
+    """InputError where the starter and its siblings, newest of each, would be larger than 150 MB together."""
+    places = {"starter": starter, name: out}
+    for other in NAMES:
+        mine, theirs = state / other / "export", shipped().with_name(f"starter_{other}")
+        places.setdefault(other, mine if mine.is_dir() else theirs)
+    sizes = {each: bytes_in(place) for each, place in places.items()}
+    if (total := sum(sizes.values())) > LARGEST_FAMILY:
+        told = ", ".join(f"{each} {size / 1e6:.0f}" for each, size in sizes.items() if size)
+        raise InputError(
+            f"The starter and its siblings would take {total / 1e6:.0f} MB ({told}), more than "
+            f"{LARGEST_FAMILY / 1e6:.0f} MB.",
+            kept=f"{out} is written, but should not ship.",
+            advice="Give the siblings fewer channels, or leave one out.",
+        )
 
 
 def assemble_sibling(name: str, out: Path, model: nn.Module, base: Base) -> None:

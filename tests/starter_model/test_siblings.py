@@ -10,18 +10,19 @@ import pytest
 import torch
 from diffusers.models.attention_processor import AttnProcessor
 from diffusers.schedulers.scheduling_lcm import LCMScheduler
+from starter_model import instruct_figures, siblings_stage
 from starter_model import orders as ordering
-from starter_model import siblings_stage
 from starter_model.base import hold_to, read_base
 from starter_model.config import Settings
 from starter_model.control import Controlled, as_hints, read_edges
 from starter_model.diffusion import Painter
 from starter_model.encoded import recipe_name
 from starter_model.instruct import Instructed, widened
+from starter_model.instruct_figures import EDITORS
 from starter_model.orders import SHARES
 from starter_model.sampling import Parts
 from starter_model.siblings_card import measure_sibling
-from starter_model.siblings_stage import NAMES, sibling_run, train_sibling
+from starter_model.siblings_stage import NAMES, export_sibling, sibling_run, train_sibling
 from starter_model.state import read_tensors
 from starter_model.taught import Taught, few_levels, walked
 from starter_model.turbo import LEVELS, TurboTask, boundary
@@ -29,6 +30,7 @@ from starter_model.turbo import LEVELS, TurboTask, boundary
 from sfumato import compose
 from sfumato.errors import InputError
 from sfumato.method import Ability
+from sfumato.starting import starting
 
 pytestmark = [pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"), pytest.mark.timeout(600)]
 WORDS = ("apple", "cat", "dog", "car", "balloon", "heart", "tree")
@@ -39,6 +41,8 @@ def sibling(request: pytest.FixtureRequest, starter: Path, tiny: Settings) -> tu
     """A sibling's name and the folder that its stage and `measure` leave."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(siblings_stage, "shipped", lambda: starter / "none")
+        patch.setattr(instruct_figures, "GUIDANCES", (1.0, 4.0))
+        patch.setattr(instruct_figures, "PICTURE_GUIDANCES", (1.0, 1.5))
         train_sibling(request.param, starter, tiny, 60, "cpu")
         return request.param, measure_sibling(request.param, starter, tiny)
 
@@ -68,8 +72,26 @@ def test_the_program_opens_what_a_sibling_leaves(sibling: tuple[str, Path]) -> N
     info = compose.workshop(threads=1).describe(str(folder))
     assert (Ability.INSTRUCTIONS in info.abilities) == (name == "instruct")
     if name == "turbo":
-        assert info.defaults.solver == "lcm"
-        assert info.defaults.steps == 4
+        assert starting(info, "generate") == {"steps": 4, "guidance": 1.0, "solver": "lcm"}
+        return
+    report = json.loads((folder / "report.json").read_text())
+    for editor in EDITORS:
+        wishes = info.defaults.editors[editor]
+        assert starting(info, editor) == {"steps": 4, "guidance": wishes["guidance"], "solver": "ddim"}
+        assert report[f"{editor}_guidance"] == wishes["guidance"]
+        assert report[f"{editor}_picture_guidance"] == wishes["picture_guidance"]
+    rows = json.loads((folder.parent / "sweep.json").read_text())["rows"]
+    assert [len(rows[editor]) for editor in EDITORS] == [4, 4]
+    ceilings = {"vae_followed", "rest_vae_db", "noise_vae_db"}
+    assert ceilings | {"instruct_diffusion_rest_decoded_db", "watermark_decoded_db"} <= report.keys()
+
+
+def test_a_family_that_is_too_large_is_told(
+    sibling: tuple[str, Path], starter: Path, tiny: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(siblings_stage, "LARGEST_FAMILY", 1000)
+    with pytest.raises(InputError, match=r"would take .* MB \(starter .*more than 0 MB"):
+        export_sibling(sibling[0], starter, tiny, starter / "large" / sibling[0])
 
 
 def test_a_sibling_without_a_starter_of_its_shape_says_so(tmp_path: Path, tiny: Settings) -> None:

@@ -1,0 +1,197 @@
+"""The instructed sibling's figures: how strongly it is best guided, what it does as told, what it keeps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfumato.benchmark.judge import Reader, agrees
+from sfumato.method import Recipe
+from sfumato.models.wishes import FILE
+from sfumato.workshop import Workshop
+from starter_model.cases import changed_mask, expected
+from starter_model.changes import KINDS, draw_change
+from starter_model.config import Settings
+from starter_model.export import hashes
+from starter_model.measures import Bench
+from starter_model.orders import TASKS, Order, draw_order, pictures, sentence
+from starter_model.sibling_figures import Figures, Pixels, begun
+from starter_model.state import write_whole
+from starter_model.swaps import edited, masked_decibels
+from starter_model.vae import round_trip
+
+EDITORS = ("instruct_pix2pix", "instruct_diffusion")
+GUIDANCES, PICTURE_GUIDANCES = (1.0, 1.5, 2.0, 3.0, 4.0), (1.0, 1.25, 1.5)
+"""What is tried of s_T and s_I, for each editor, since each has a formula of its own."""
+SWEPT_SEED, SEED = 71, 61
+FORM = {"mark": "mark the pixels of", "circle": "circle"}
+"""What InstructDiffusion's form calls a task, where that is not its name here."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cases:
+    """Held-out changes: the pictures (n, H, W, 3), their true results, and what these leave alone (H, W)."""
+
+    orders: tuple[Order, ...]
+    shown: Pixels
+    truths: Pixels
+    kept: tuple[NDArray[np.bool_], ...]
+
+    @classmethod
+    def draw(cls, bench: Bench, count: int, seed: int) -> Cases:
+        """The ten kinds in turn, always the same for a seed."""
+        rng = np.random.default_rng(seed)
+        kinds = (KINDS[number % len(KINDS)] for number in range(count))
+        orders = tuple(Order(draw_change(kind, bench.words, rng, kept=True)) for kind in kinds)
+        shown, truths = zip(*(pictures(order, bench.sprites) for order in orders), strict=True)
+        kept = tuple(~changed_mask(a, b) for a, b in zip(shown, truths, strict=True))
+        return cls(orders, np.stack(shown), np.stack(truths), kept)
+
+    def made(self, recipe: Recipe, workshop: Workshop) -> tuple[Pixels, Pixels]:
+        """What the program makes of them: finished, and as decoded."""
+        told = [recipe.model_copy(update={"instruction": sentence(order)}) for order in self.orders]
+        both = [edited(*each, workshop) for each in zip(self.shown, told, strict=True)]
+        finished, decoded = zip(*both, strict=True)
+        return np.stack(finished), np.stack(decoded)
+
+    def followed(self, made: Pixels, judge: Reader) -> list[bool]:
+        """Whether all that should be there is found in each."""
+        pairs = zip(self.orders, judge.read(made), strict=True)
+        return [agrees(expected(order.change), reading) for order, reading in pairs]
+
+    def rest(self, made: Pixels, kind: str = "") -> list[float]:
+        """dB to the truth on what should stay, of those that keep anything, perhaps of one kind alone."""
+        rows = zip(self.orders, made, self.truths, self.kept, strict=True)
+        return [
+            masked_decibels(picture, truth, mask)
+            for order, picture, truth, mask in rows
+            if mask.any() and kind in ("", order.kind)
+        ]
+
+
+def mean(values: Sequence[float]) -> float:
+    """The mean; 0 of none."""
+    return float(np.mean(values)) if len(values) else 0.0
+
+
+def swept(bench: Bench, settings: Settings, model: Path, workshop: Workshop, editor: str) -> list[Figures]:
+    """What each pair of guidances reaches on changes that no figure is measured on."""
+    cases, rows = Cases.draw(bench, settings.instruct.swept, SWEPT_SEED), []
+    for words, picture in product(GUIDANCES, PICTURE_GUIDANCES):
+        tried = {"guidance": words, "editor_values": {"picture_guidance": picture}}
+        made, _ = cases.made(begun(model, editor, workshop).model_copy(update=tried), workshop)
+        row = {"guidance": words, "picture_guidance": picture}
+        reached = {"followed": mean(cases.followed(made, bench.judge)), "rest_db": mean(cases.rest(made))}
+        rows.append(row | reached)
+        print(f"instruct: {editor} {json.dumps(rows[-1])}", flush=True)
+    return rows
+
+
+def choose_guidance(
+    bench: Bench, settings: Settings, model: Path, workshop: Workshop, kept: Path
+) -> dict[str, Figures]:
+    """The best guidances by editor (followed most, then the best rest), written into the model's wishes.
+
+    What was tried is kept in a file, so that the same weights are not tried twice.
+    """
+    tried = {"weights": hashes(model), "count": settings.instruct.swept}
+    found = json.loads(kept.read_text()) if kept.exists() else {}
+    if found.get("tried") != tried:
+        rows = {editor: swept(bench, settings, model, workshop, editor) for editor in EDITORS}
+        found = {"tried": tried, "rows": rows}
+        write_whole(kept, (json.dumps(found, indent=1) + "\n").encode())
+    best = {
+        editor: max(rows, key=lambda row: (row["followed"], row["rest_db"]))
+        for editor, rows in found["rows"].items()
+    }
+    names = ("guidance", "picture_guidance")
+    chosen = {editor: {name: row[name] for name in names} for editor, row in best.items()}
+    wishes = json.loads((model / FILE).read_text()) | {"editors": chosen}
+    write_whole(model / FILE, (json.dumps(wishes, indent=1) + "\n").encode())
+    return chosen
+
+
+def measure_instructed(
+    bench: Bench, settings: Settings, model: Path, workshop: Workshop, kept: Path
+) -> tuple[Figures, Pixels]:
+    """How often held-out instructions are followed, by both editors, and what else changes; rows of a strip.
+
+    `vae` figures are of the true results as the VAE gives them back: more cannot be reached as decoded.
+    `kept` holds what guidances were tried.
+    """
+    chosen = choose_guidance(bench, settings, model, workshop, kept)
+    found = {f"{editor}_{name}": value for editor, row in chosen.items() for name, value in row.items()}
+    cases = Cases.draw(bench, settings.instruct.checked, SEED)
+    best = round_trip(bench.parts.vae, cases.truths)
+    found["truth_followed"] = mean(cases.followed(cases.truths, bench.judge))
+    found["vae_followed"] = mean(cases.followed(best, bench.judge))
+    found["rest_vae_db"] = mean(cases.rest(best))
+    strips = [cases.shown[:10]]
+    for editor in EDITORS:
+        made, decoded = cases.made(begun(model, editor, workshop), workshop)
+        reached = reached_by(cases, made, decoded, bench.judge)
+        found |= {f"{editor}_{name}": value for name, value in reached.items()}
+        strips.append(made[:10])
+    strips.append(cases.truths[:10])
+    return found | measure_tasks(bench, settings, model, workshop), np.concatenate(strips)
+
+
+def reached_by(cases: Cases, made: Pixels, decoded: Pixels, judge: Reader) -> Figures:
+    """Followed and rest of one editor's results, in all and by kind."""
+    good = cases.followed(made, judge)
+    found = {
+        "followed": mean(good),
+        "rest_db": mean(cases.rest(made)),
+        "rest_decoded_db": mean(cases.rest(decoded)),
+    }
+    for kind in KINDS:
+        of_kind = [hit for hit, order in zip(good, cases.orders, strict=True) if order.kind == kind]
+        name = kind.replace(" ", "_")
+        if of_kind:
+            found[name] = mean(of_kind)
+        if rest := cases.rest(made, kind):
+            found[f"{name}_rest_db"] = mean(rest)
+    return found
+
+
+def asked(order: Order) -> dict[str, object]:
+    """A task as a person asks for it in InstructDiffusion's form."""
+    values = {"task": FORM.get(order.task, order.task)}
+    if not order.colour:
+        return {"instruction": "the picture", "editor_values": values}
+    word = order.change.before.things[order.change.which].word
+    return {"instruction": f"the {word}", "editor_values": values | {"colour": order.colour}}
+
+
+def measure_tasks(bench: Bench, settings: Settings, model: Path, workshop: Workshop) -> Figures:
+    """Marking, circling, freeing of noise, blur and watermarks: dB to the true result.
+
+    Before and after, finished and as decoded, and of the truth as the VAE gives it back.
+    """
+    rng, found = np.random.default_rng(62), {}
+    each = max(1, settings.instruct.checked // 10)
+    start = begun(model, "instruct_diffusion", workshop)
+    for task in TASKS:
+        orders = [draw_order(task, bench.words, rng, kept=True) for _ in range(each)]
+        drawn = [pictures(order, bench.sprites) for order in orders]
+        shown, truths = (np.stack(some) for some in zip(*drawn, strict=True))
+        made = []
+        for order, picture in zip(orders, shown, strict=True):
+            said = asked(order)
+            values = {**start.editor_values, **said.pop("editor_values")}  # pyright: ignore
+            recipe = start.model_copy(update={**said, "editor_values": values})
+            made.append(edited(picture, recipe, workshop))
+        finished, decoded = (np.stack(some) for some in zip(*made, strict=True))
+        results = {"before": shown, "after": finished, "decoded": decoded}
+        results["vae"] = round_trip(bench.parts.vae, truths)
+        whole = np.ones(shown.shape[1:3], bool)
+        for name, some in results.items():
+            pairs = zip(some, truths, strict=True)
+            found[f"{task}_{name}_db"] = mean([masked_decibels(a, b, whole) for a, b in pairs])
+    return found
