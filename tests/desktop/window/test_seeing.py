@@ -227,7 +227,9 @@ def test_the_error_of_an_inversion_is_shown_once_it_is_known(
     assert "Invert the photo first" in seeing.status.message.full_text
     seeing.registry["invert"].trigger()
     job = engine[0].jobs[0]
-    off = InversionReport("direct", 30.0, 42.0, False, 50, np.full((8, 8), 0.25, np.float32))
+    off = InversionReport(
+        "direct", 30.0, 42.0, reused=False, steps=50, error_map=np.full((8, 8), 0.25, np.float32)
+    )
     seeing.jobs.finished.emit(job.id, _outcome(job, outcome, inversion=off))
     assert seeing.status.inversion.full_text == "Inverted · PSNR 30.0 dB (VAE 42.0)"
     action.trigger()
