@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from sfumato.errors import InputError
+from sfumato.models.wishes import FILE
 from starter_model.artwork import Sprites
 from starter_model.card import History, card
 from starter_model.config import Settings
@@ -94,6 +95,8 @@ def export_model(folder: Path, settings: Settings, out: Path | None = None) -> P
     painter = run.task.model
     assert isinstance(painter, Painter)
     assemble(out, painter, frozen_vae(folder), settings.diffusion)
+    begun = {"steps": settings.evaluation.steps, "guidance": settings.evaluation.guidance, "solver": "ddim"}
+    write_whole(out / FILE, (json.dumps(begun, indent=1) + "\n").encode())  # as its card measures it
     vae = json.loads((frozen_vae(folder) / "training.json").read_text())
     stages = {
         "vae": {"views": vae["views"], "minutes": vae["minutes"]},

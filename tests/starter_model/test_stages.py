@@ -19,6 +19,8 @@ from starter_model.state import read_tensors
 from starter_model.vae_stage import freeze_vae
 
 from sfumato.errors import InputError
+from sfumato.models.catalogue import from_path
+from sfumato.models.inspection import describe
 
 pytestmark = [pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"), pytest.mark.timeout(600)]
 
@@ -41,7 +43,7 @@ def test_every_stage_spends_its_views(trained: Path, tiny: Settings) -> None:
         assert all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values())
 
 
-def test_the_export_is_a_pipeline_folder_in_half_precision(trained: Path) -> None:
+def test_the_export_is_a_pipeline_folder_in_half_precision(trained: Path, tiny: Settings) -> None:
     folder = trained / "export"
     index = json.loads((folder / "model_index.json").read_text())
     assert index["_class_name"] == "StableDiffusionPipeline"
@@ -49,6 +51,8 @@ def test_the_export_is_a_pipeline_folder_in_half_precision(trained: Path) -> Non
         (file,) = (folder / part).glob("*.safetensors")
         assert {tensor.dtype for tensor in read_tensors(file)[0].values()} == {torch.float16}
     assert "MIT" in (folder / "NOTICE").read_text()
+    own = describe(from_path(folder)).defaults
+    assert (own.steps, own.guidance) == (tiny.evaluation.steps, tiny.evaluation.guidance)
     card = (folder / "MODEL_CARD.md").read_text()
     assert "| VAE round trip, held-out composites, dB | at least 31 |" in card
     assert (folder / "samples" / "grid.png").exists()
