@@ -202,6 +202,8 @@ class Run:
 def warm_start(run: Run, files: dict[str, Path], note: Path) -> int:
     """Fill a run without state from committed float16 weights; the views they had, 0 where none fit.
 
+    The clock goes on with their views and minutes.
+
     `files` maps a prefix of parameter names to a weights file, `note` is the training.json beside them.
     """
     if run.resumed or not note.exists() or not all(file.exists() for file in files.values()):
@@ -215,6 +217,8 @@ def warm_start(run: Run, files: dict[str, Path], note: Path) -> int:
     for name, view in views.items():
         view.copy_(tensors[name])
     run.weights.average.copy_(run.weights.flat)
-    run.clock = Clock(views=int(json.loads(note.read_text())["views"]))
+    told = json.loads(note.read_text())
+    minutes = told.get(run.task.name, told).get("minutes", 0)  # a whole model's note tells of each stage
+    run.clock = Clock(views=int(told["views"]), seconds=60 * float(minutes))
     run.record(run.clock)
     return run.clock.views

@@ -115,9 +115,10 @@ def test_time_ends_a_run(tmp_path: Path) -> None:
 def test_a_lost_state_is_made_good_by_committed_weights(tmp_path: Path) -> None:
     file, note = tmp_path / "weights.safetensors", tmp_path / "training.json"
     save_file({"weight": torch.tensor([[1.5]]).half(), "bias": torch.tensor([0.5]).half()}, file)
-    note.write_text('{"views": 320}')
+    note.write_text('{"views": 320, "minutes": 9, "line": {"views": 320, "minutes": 2}}')
     found = run(tmp_path, Line(400))
     assert warm_start(found, {"": file}, note) == 320
+    assert found.clock.seconds == 120
     assert found.task.model.weight.item() == 1.5
     assert float(found.weights.average[0]) == 1.5
     assert not found.weights.first.any()
