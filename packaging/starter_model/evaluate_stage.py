@@ -32,7 +32,7 @@ from starter_model.measures import (
 from starter_model.sampling import Parts
 from starter_model.sheets import write_sheet
 from starter_model.sources import chosen
-from starter_model.state import write_whole
+from starter_model.state import write_json, write_whole
 from starter_model.swaps import measure_swaps
 
 Figures = dict[str, Any]
@@ -78,7 +78,7 @@ class Report:
         }
         figures = {**self.figures, **rounded, f"{name}_measured": True}
         told = {"weights": self.weights, "figures": figures}
-        write_whole(self.folder / "report.json", (json.dumps(told, indent=1) + "\n").encode())
+        write_json(self.folder / "report.json", told)
 
     def has(self, name: str) -> bool:
         """Whether a group was measured."""
@@ -96,7 +96,7 @@ def export_model(folder: Path, settings: Settings, out: Path | None = None) -> P
     assert isinstance(painter, Painter)
     assemble(out, painter, frozen_vae(folder), settings.diffusion)
     begun = {"steps": settings.evaluation.steps, "guidance": settings.evaluation.guidance, "solver": "ddim"}
-    write_whole(out / FILE, (json.dumps(begun, indent=1) + "\n").encode())  # as its card measures it
+    write_json(out / FILE, begun)  # as its card measures it
     vae = json.loads((frozen_vae(folder) / "training.json").read_text())
     stages = {
         "vae": {"views": vae["views"], "minutes": vae["minutes"]},
@@ -106,7 +106,7 @@ def export_model(folder: Path, settings: Settings, out: Path | None = None) -> P
     for sheet in report.sheets:
         write_whole(out / "samples" / sheet.name, sheet.read_bytes())
     note = {"views": run.clock.views, **stages}
-    write_whole(out / "training.json", (json.dumps(note, indent=1) + "\n").encode())
+    write_json(out / "training.json", note)
     history = History(stages, tuple(logged(folder / "diffusion" / "log.jsonl")))
     text = card(report.figures, history, hashes(out), [sheet.name for sheet in report.sheets])
     write_whole(out / "MODEL_CARD.md", text.encode())

@@ -22,7 +22,7 @@ from starter_model.export import hashes
 from starter_model.measures import Bench
 from starter_model.orders import TASKS, Order, draw_order, pictures, sentence
 from starter_model.sibling_figures import Figures, Pixels, begun
-from starter_model.state import write_whole
+from starter_model.state import write_json
 from starter_model.swaps import edited, masked_decibels
 from starter_model.vae import round_trip
 
@@ -105,7 +105,7 @@ def choose_guidance(
     if found.get("tried") != tried:
         rows = {editor: swept(bench, settings, model, workshop, editor) for editor in EDITORS}
         found = {"tried": tried, "rows": rows}
-        write_whole(kept, (json.dumps(found, indent=1) + "\n").encode())
+        write_json(kept, found)
     best = {
         editor: max(rows, key=lambda row: (row["followed"], row["rest_db"]))
         for editor, rows in found["rows"].items()
@@ -113,7 +113,7 @@ def choose_guidance(
     names = ("guidance", "picture_guidance")
     chosen = {editor: {name: row[name] for name in names} for editor, row in best.items()}
     wishes = json.loads((model / FILE).read_text()) | {"editors": chosen}
-    write_whole(model / FILE, (json.dumps(wishes, indent=1) + "\n").encode())
+    write_json(model / FILE, wishes)
     return chosen
 
 

@@ -23,7 +23,7 @@ from starter_model.judge import JudgeTask
 from starter_model.render import render
 from starter_model.sources import chosen
 from starter_model.spoiled import Example, Examples, Spoiler, held_out_scenes, unseen_spoiled
-from starter_model.state import write_whole
+from starter_model.state import write_json
 from starter_model.supervision import train
 from starter_model.training import Run
 from starter_model.vae import round_trip
@@ -112,7 +112,7 @@ def train_judge(folder: Path, settings: Settings, seconds: float) -> None:
     found = run.check()
     run.use(run.weights.average)
     save_judge(task.model, reader_folder(folder))
-    write_whole(reader_folder(folder) / FIGURES, (json.dumps(found, indent=1) + "\n").encode())
+    write_json(reader_folder(folder) / FIGURES, found)
 
 
 def trained_judge(folder: Path) -> tuple[Judge, dict[str, float]]:

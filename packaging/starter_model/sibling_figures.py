@@ -66,9 +66,7 @@ def measure_controlled(
     """
     scenes = bench.scenes(settings.control.checked, 0.25, 63)
     true, fine = bench.renders(scenes), bench.renders(scenes, 512)
-    plain = begun(starter, "generate", workshop).model_copy(
-        update={"steps": settings.evaluation.steps, "guidance": settings.evaluation.guidance}
-    )
+    plain = begun(starter, "generate", workshop)
     along = plain.model_copy(update={"editor": "controlnet", "editor_values": {"network": str(network)}})
     made: dict[str, list[Pixels]] = {"uncontrolled": [], "controlled": [], "finely": []}
     lines = [edges(picture) for picture in true]
@@ -93,9 +91,7 @@ def measure_turbo(
     """Right objects, colours and backgrounds in a few steps, and of the starter in all of its; a strip."""
     scenes = bench.scenes(settings.turbo.checked, 0.25, 64)
     few = begun(model, "generate", workshop)
-    many = begun(starter, "generate", workshop).model_copy(
-        update={"steps": settings.evaluation.steps, "guidance": settings.evaluation.guidance}
-    )
+    many = begun(starter, "generate", workshop)
     found: Figures = {}
     strips = []
     for name, recipe in (("starter", many), ("turbo", few)):

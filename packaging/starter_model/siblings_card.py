@@ -25,7 +25,7 @@ from starter_model.sibling_figures import (
 )
 from starter_model.siblings_stage import export_sibling
 from starter_model.sources import chosen
-from starter_model.state import write_whole
+from starter_model.state import write_json, write_whole
 from starter_model.swaps import opened
 
 
@@ -141,13 +141,13 @@ def measure_sibling(name: str, state: Path, settings: Settings, out: Path | None
     parts = Parts.load(base_folder(state))
     judge, _ = trained_judge(state)
     words = tuple(chosen(settings))
-    bench = Bench(parts, judge.eval(), Sprites.load(state / "data"), words, settings.evaluation)
+    bench = Bench(parts, judge, Sprites.load(state / "data"), words, settings.evaluation)
     found, strip = figures(name, state, settings, bench, folder)
     report = {each: round(float(value), 4) for each, value in found.items()}
     columns = min(10, getattr(settings, name).checked)
     write_sheet(folder / "samples.png", strip, columns=columns)
     trained = json.loads((folder / "training.json").read_text())
-    write_whole(folder / "report.json", (json.dumps(report, indent=1) + "\n").encode())
+    write_json(folder / "report.json", report)
     write_whole(folder / "MODEL_CARD.md", card(ABOUT[name], report, trained, hashes(folder)).encode())
     print(json.dumps(report))
     return folder

@@ -27,7 +27,7 @@ from starter_model.export import INDEX, NOTICE
 from starter_model.instruct import EncodedOrders, InstructTask, OrderEncoder
 from starter_model.sources import chosen
 from starter_model.spoiled import held_out_scenes
-from starter_model.state import write_whole
+from starter_model.state import write_json, write_whole
 from starter_model.supervision import train
 from starter_model.taught import Taught
 from starter_model.training import Run, Task, warm_start
@@ -135,7 +135,7 @@ def export_sibling(name: str, state: Path, settings: Settings, out: Path | None 
         copy.deepcopy(model.control).half().save_pretrained(out)
     else:
         assemble_sibling(name, out, run.task.model, base)
-        write_whole(out / FILE, (json.dumps(wishes(name, settings), indent=1) + "\n").encode())
+        write_json(out / FILE, wishes(name, settings))
     write_whole(out / "NOTICE", NOTICE.encode())
     clock = run.clock
     note = {
@@ -143,7 +143,7 @@ def export_sibling(name: str, state: Path, settings: Settings, out: Path | None 
         "minutes": round(clock.seconds / 60, 1),
         "base": base.fingerprint,
     }
-    write_whole(out / "training.json", (json.dumps(note, indent=1) + "\n").encode())
+    write_json(out / "training.json", note)
     hold_to_size(state, base.folder, name, out)
     return out
 

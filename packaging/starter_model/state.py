@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,6 +38,11 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
     except OSError as error:
         part.unlink(missing_ok=True)
         raise shortage(path, error) from error
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write JSON as `write_whole` writes bytes."""
+    write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def append_line(path: Path, line: str) -> None:

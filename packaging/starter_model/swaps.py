@@ -79,11 +79,6 @@ def edited(pixels: Pixels, recipe: Recipe, workshop: Workshop) -> tuple[Pixels, 
     return np.asarray(result), np.asarray(whole)
 
 
-def performed(pixels: Pixels, recipe: Recipe, workshop: Workshop) -> Pixels:
-    """A picture (H, W, 3) edited as the program finishes it."""
-    return edited(pixels, recipe, workshop)[0]
-
-
 def perform_swap(swap: Change, bench: Bench, workshop: Workshop, model: Path) -> tuple[Pixels, Pixels]:
     """The edit of a change as `edited` gives it."""
     recipe = Recipe(

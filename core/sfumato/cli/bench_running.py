@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
 
 import typer
 
 from sfumato.benchmark.runner import Make
 from sfumato.benchmark.session import Session, Step
 from sfumato.cli.answers import bar, duration
+from sfumato.signals import sigterm
 
 LINES, TABLES = 60.0, 600.0
 """Seconds between two lines of a log, and between two times that tables are written."""
@@ -64,14 +64,6 @@ class _Every:
         return True
 
 
-@contextmanager
-def stoppable() -> Iterator[None]:
+def stoppable() -> AbstractContextManager[None]:
     """Meanwhile SIGTERM, which service managers and batch systems send, is what Ctrl-C is."""
-    if threading.current_thread() is not threading.main_thread():  # where no signal is ever heard
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+    return sigterm(signal.default_int_handler)

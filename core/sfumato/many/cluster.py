@@ -10,9 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-import signal
 import socket
-import threading
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -24,6 +22,7 @@ from sfumato.failure import explain
 from sfumato.many.crew import LOCAL, Crew, processors
 from sfumato.many.handing import handed_out
 from sfumato.many.worker import Done, Failed, Parcel, Work
+from sfumato.signals import sigterm
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -165,7 +164,7 @@ def _connect(ray: Any, address: str) -> None:
     alone = {"num_cpus": processors(), "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
     try:
         _knock(address)
-        with _own_signals():
+        with sigterm():  # Ray would have it end the program at once, whatever this program does on it
             ray.init(address=address, **quiet, **(alone if address == LOCAL else {}))
     except Exception as error:  # Ray raises nearly everything for an address that leads nowhere
         why = " ".join(str(error).split())[:200].rstrip(".")
@@ -174,19 +173,6 @@ def _connect(ray: Any, address: str) -> None:
             advice="Check the address, with `ray status` there whether it runs, and whether it wants a token "
             "(RAY_AUTH_MODE=token).",
         ) from error
-
-
-@contextmanager
-def _own_signals() -> Iterator[None]:
-    """Ray would have SIGTERM end the program at once, whatever this program does on it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _knock(address: str) -> None:
