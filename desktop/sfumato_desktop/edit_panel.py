@@ -244,6 +244,7 @@ class EditPanel(QWidget):
         facts, editor = self.facts(), self._methods.method("editor")
         inverts = editor is not None and editor.inversion != "none"
         self.control.setVisible(self.follows_control)
+        self._settings.set_usual(self.starting(*self._methods.pair()))
         self._prompts.show_for(editor, self._methods.method("inverter") if inverts else None)
         self._methods.set_facts(facts)
         self._inversion.setVisible(editor is None or editor.inversion != "none")

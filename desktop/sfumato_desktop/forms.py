@@ -58,6 +58,7 @@ class Form(QWidget):
         self._fields: dict[str, Field] = {}
         self._dots: dict[str, GlyphButton] = {}
         self._given: set[str] = set()
+        self._usual: dict[str, Value] = {}
         controls = tuple(controls)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -85,6 +86,12 @@ class Form(QWidget):
             value = values.get(name, field.control.default)
             if field.value() != value:
                 field.set_value(value)
+            self._mark(name)
+
+    def set_usual(self, values: Mapping[str, Value]) -> None:
+        """Have reset go to these values, for what is usual here is not the default; changes no value."""
+        self._usual = {name: value for name, value in values.items() if name in self._fields}
+        for name in self._fields:
             self._mark(name)
 
     def names(self) -> tuple[str, ...]:
@@ -115,8 +122,7 @@ class Form(QWidget):
 
     def _add_row(self, grid: QGridLayout, row: int, control: Control) -> None:
         field = make_field(control)
-        tip = f"Back to the default: {_words(control.default)}"
-        dot = GlyphButton("reset", f"{control.name}_reset", f"Reset {control.label}", tip, side=12)
+        dot = GlyphButton("reset", f"{control.name}_reset", f"Reset {control.label}", "", side=12)
         dot.set_role(QPalette.ColorRole.Link)
         dot.setFixedSize(RESET_WIDTH, RESET_WIDTH)
         dot.setStyleSheet("QToolButton { padding: 0 }")
@@ -134,7 +140,7 @@ class Form(QWidget):
         field = self._fields[name]
         self._given.discard(name)
         field.setFocus()  # the dot is about to vanish, and focus with it
-        field.set_value(field.control.default)
+        field.set_value(self._usual_of(field.control))
         self._edited(name)
 
     def _edited(self, name: str) -> None:
@@ -142,8 +148,14 @@ class Form(QWidget):
         self.edited.emit()
 
     def _mark(self, name: str) -> None:
-        field = self._fields[name]
-        self._dots[name].setVisible(field.value() != field.control.default)
+        field, dot = self._fields[name], self._dots[name]
+        usual = self._usual_of(field.control)
+        whose = "what suits the model" if name in self._usual else "the default"
+        dot.setToolTip(f"Back to {whose}: {_words(usual)}")
+        dot.setVisible(field.value() != usual)
+
+    def _usual_of(self, control: Control) -> Value:
+        return self._usual.get(control.name, control.default)
 
 
 def _label(control: Control, field: Field) -> QWidget:

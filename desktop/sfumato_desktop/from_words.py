@@ -135,8 +135,7 @@ class FromWordsDialog(QDialog):
         self.size_field.set_value(recipe.size)
 
     def _choose_model(self, name: str) -> None:
-        method = self._method.name if self._method else ""
-        before, now = self._starting(self._recipe.model, method), self._starting(name, method)
+        before, now = self._start(self._recipe.model), self._start(name)
         follow(self.form, before, now)
         self._recipe = self._recipe.model_copy(update={"model": name})
         self.size_field.set_value(now.get("size"))
@@ -146,7 +145,11 @@ class FromWordsDialog(QDialog):
         model = self._models.get(self._recipe.model)
         if model is not None:
             self.size_field.follow(model)
+        self.form.set_usual(self._start(self._recipe.model))
         self._refresh()
+
+    def _start(self, model: str) -> dict[str, Any]:
+        return self._starting(model, self._method.name if self._method else "")
 
     def _refresh(self) -> None:
         reason = self._why_not()

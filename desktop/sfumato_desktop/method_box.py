@@ -130,6 +130,10 @@ class MethodBox(QWidget):
     def model(self) -> ModelInfo | None:
         return self._models.get(self._model_name)
 
+    def pair(self) -> Pair:
+        """The chosen model and editor."""
+        return self._model_name, self._names["editor"]
+
     def missing(self) -> str | None:
         """The name of a chosen method whose plugin is missing."""
         kinds = KINDS if self._inverts() else KINDS[:1]
@@ -141,7 +145,7 @@ class MethodBox(QWidget):
 
     def _choose(self, kind: Kind, name: str) -> None:
         """Take a method; where the chosen model cannot do it, one that can comes along."""
-        before = self._pair()
+        before = self.pair()
         self._names[kind] = name
         info = self.method(kind)
         able = self._able(info) if info is not None and kind == "editor" else None
@@ -149,10 +153,7 @@ class MethodBox(QWidget):
 
     def choose_model(self, name: str) -> None:
         """Take a model, as if the person had."""
-        self._switch(self._pair(), name)
-
-    def _pair(self) -> Pair:
-        return self._model_name, self._names["editor"]
+        self._switch(self.pair(), name)
 
     def _switch(self, before: Pair, model: str) -> None:
         """Go on with a model; what was not set by hand follows it."""
@@ -163,8 +164,8 @@ class MethodBox(QWidget):
                 self._values["editor", info.name] = followed(self._values["editor", info.name], info, *wishes)
         self._show()
         self._fill("editor")
-        if before != self._pair():
-            self.switched.emit(before, self._pair())
+        if before != self.pair():
+            self.switched.emit(before, self.pair())
         self.edited.emit()
 
     def _show(self) -> None:
@@ -194,6 +195,7 @@ class MethodBox(QWidget):
         if form is not None:
             info = self.method(kind)
             fresh = starting_values(self.model(), info) if info and kind == "editor" else {}
+            form.set_usual(fresh)
             form.set_values(self._values.get((kind, name), fresh))
             self._values[kind, name] = form.values()
 

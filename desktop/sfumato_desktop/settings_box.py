@@ -149,6 +149,10 @@ class SettingsBox(QWidget):
         """Go from one start to another, without `edited`; what the person set stays."""
         follow(self.form, before, now)
 
+    def set_usual(self, start: Mapping[str, Any]) -> None:
+        """Have reset go to a model's start."""
+        self.form.set_usual(start)
+
     def set_recipe(self, recipe: Recipe) -> None:
         """Show a recipe's settings, without `edited`."""
         self.seed.set_value(recipe.seed)

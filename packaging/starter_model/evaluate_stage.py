@@ -18,7 +18,7 @@ from starter_model.card import History, card
 from starter_model.config import Settings
 from starter_model.diffusion import Painter
 from starter_model.diffusion_stage import diffusion_run, frozen_vae
-from starter_model.export import assemble, hashes
+from starter_model.export import assemble, hashes, weights_size
 from starter_model.judge_stage import trained_judge
 from starter_model.measures import (
     Bench,
@@ -173,7 +173,7 @@ def evaluate(folder: Path, settings: Settings) -> Figures:
     report = Report.of(folder, model)
     sprites, words = Sprites.load(folder / "data"), tuple(chosen(settings))
     bench = Bench(Parts.load(model), judge, sprites, words, settings.evaluation)
-    megabytes = sum(file.stat().st_size for file in model.rglob("*.safetensors")) / 1e6
+    megabytes = weights_size(model) / 1e6
     report.add("judge", {f"judge_{name}": value for name, value in judged.items()} | {"megabytes": megabytes})
     photographs, sides = bool(settings.vae.photographs), settings.diffusion.sizes[1:]
     for name, found in groups(bench, folder, photographs=photographs, sides=sides).items():

@@ -49,10 +49,15 @@ def assemble(folder: Path, painter: Painter, vae: Path, settings: DiffusionSetti
     schedule(settings.prediction).save_pretrained(folder / "scheduler")
     write_whole(folder / "model_index.json", (json.dumps(INDEX, indent=2) + "\n").encode())
     write_whole(folder / "NOTICE", NOTICE.encode())
-    size = sum(file.stat().st_size for file in folder.rglob("*.safetensors"))
+    size = weights_size(folder)
     if size > LARGEST:
         raise InputError(f"The model would take {size / 1e6:.0f} MB, more than {LARGEST / 1e6:.0f} MB.")
     return folder
+
+
+def weights_size(folder: Path) -> int:
+    """Bytes of all weights files."""
+    return sum(file.stat().st_size for file in folder.rglob("*.safetensors"))
 
 
 def hashes(folder: Path) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from PySide6.QtWidgets import QComboBox
+from PySide6.QtWidgets import QComboBox, QToolButton, QWidget
 
 from sfumato.events import Defaults, ModelInfo, Ready
 from sfumato.method import Ability, Need, Recipe
@@ -105,6 +105,40 @@ def test_an_editors_values_follow_the_model_but_not_over_what_was_set(qtbot, cat
     made.set_recipe(Recipe(model="told", editor="order", editor_values={"share": 0.3}))
     made.choose_model("other")
     assert made.recipe().editor_values == {"share": 0.3, "size": 9}
+
+
+def dot(panel: QWidget, name: str) -> QToolButton:
+    found = panel.findChild(QToolButton, f"{name}_reset")
+    assert found is not None
+    return found
+
+
+def test_reset_goes_to_what_suits_the_model(panel: EditPanel) -> None:
+    panel.choose_model("quick")
+    assert not dot(panel, "steps").isVisible()
+    panel.set_recipe(panel.recipe().model_copy(update={"steps": 50}))
+    assert dot(panel, "steps").isVisible()
+    assert dot(panel, "steps").toolTip() == "Back to what suits the model: 4"
+    dot(panel, "steps").click()
+    assert settings(panel) == (4, 1.0, "lcm")
+
+
+def test_reset_of_an_editors_value_goes_to_what_suits_the_model(panel: EditPanel) -> None:
+    choose_editor(panel, "order")
+    assert not dot(panel, "share").isVisible()
+    panel.set_recipe(panel.recipe().model_copy(update={"editor_values": {"share": 0.2}}))
+    dot(panel, "share").click()
+    assert panel.recipe().editor_values == {"share": 0.5}
+    assert not dot(panel, "share").isVisible()
+
+
+def test_a_new_picture_is_reset_to_what_suits_the_model(qtbot, catalogue: Ready) -> None:
+    dialog = FromWordsDialog(None, Recipe(model="quick"), over_picture=False, starting=start)
+    qtbot.addWidget(dialog)
+    dialog.set_catalogue(catalogue)
+    dialog.show()
+    dot(dialog, "steps").click()
+    assert dialog.recipe().steps == 4
 
 
 def test_a_new_picture_follows_too(qtbot, catalogue: Ready) -> None:
