@@ -22,7 +22,7 @@ from starter_model.diffusion_stage import frozen_vae
 from starter_model.judge import JudgeTask
 from starter_model.render import render
 from starter_model.sources import chosen
-from starter_model.spoiled import Example, Examples, Spoiler, held_out_scenes, unseen_spoiled
+from starter_model.spoiled import PAIRS, Example, Examples, Spoiler, held_out_scenes, unseen_spoiled
 from starter_model.state import write_json
 from starter_model.supervision import train
 from starter_model.training import Run
@@ -60,7 +60,7 @@ class Maker:
     def _drawn(self, sprites: Sprites, rng: np.random.Generator) -> Iterator[Example]:
         spoiler = Spoiler.of(sprites, self.words, checking=False)
         for number in range(CHUNK):
-            scene = draw_training_scene(rng, self.words, 0.35)
+            scene = draw_training_scene(rng, self.words, PAIRS)
             if number % SPOILED == 0:
                 yield spoiler.example(scene, rng)
             else:

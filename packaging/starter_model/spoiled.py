@@ -19,6 +19,10 @@ WAYS = {"blurred": 0.4, "blended": 0.3, "halved": 0.15, "foreign": 0.15}
 """How a drawing becomes one of no word, each with its share."""
 
 
+PAIRS = 0.5
+"""The share of pictures with two things, which are what is hard to read."""
+
+
 @dataclass(frozen=True, eq=False)
 class Example:
     """A picture (128, 128, 3), its scene, and which of its things is spoiled, if one is."""
@@ -89,10 +93,10 @@ class Examples:
         """One picture to learn from."""
         kind, words, sprites = rng.random(), self.spoiler.words, self.spoiler.sprites
         if kind < 0.25:
-            return self.spoiler.example(draw_training_scene(rng, words, 0.35), rng)
+            return self.spoiler.example(draw_training_scene(rng, words, PAIRS), rng)
         if kind < 0.55 and len(self.prepared):
             return self.prepared[int(rng.integers(len(self.prepared)))]
-        scene = hide_some(draw_training_scene(rng, words, 0.35), rng)
+        scene = hide_some(draw_training_scene(rng, words, PAIRS), rng)
         pixels = render(scene, sprites).pixels
         if rng.random() < 0.4:
             pixels = blur(pixels, float(rng.uniform(0, 1.2)))

@@ -1,6 +1,6 @@
 """The network that reads what a picture of the starter's world shows.
 
-`packaging/starter_model` trains it (stage `evaluate`) and checks it on held-out pictures. It is kept as a
+`packaging/starter_model` trains it (stage `judge`) and checks it on held-out pictures. It is kept as a
 folder: `config.json` with the words it knows, and `model.safetensors`.
 """
 
@@ -29,6 +29,9 @@ WEIGHTS, CONFIG = "model.safetensors", "config.json"
 SIDE = 128
 """Pixels it was trained at; other pictures are resized to that."""
 _AT_ONCE = 32
+_HALVINGS = 4
+"""Blocks that halve the picture; those after them keep its 8 x 8 places."""
+_PLACES = (SIDE >> _HALVINGS) ** 2
 
 
 @dataclass(frozen=True)
@@ -48,36 +51,73 @@ class Words:
 
 
 class Block(nn.Module):
-    """A residual block that halves the picture."""
+    """A residual block, one place of whose answer stands for `stride` x `stride` places before."""
 
-    def __init__(self, before: int, after: int) -> None:
+    def __init__(self, before: int, after: int, stride: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(before, after, 3, 2, 1)
+        self.first = nn.Conv2d(before, after, 3, stride, 1)
         self.second = nn.Conv2d(after, after, 3, 1, 1)
         self.norms = nn.ModuleList([nn.GroupNorm(8, after), nn.GroupNorm(8, after)])
-        self.short = nn.Conv2d(before, after, 1, 2)
+        self.short = nn.Conv2d(before, after, 1, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, before, H, W) -> (n, after, H/2, W/2)."""
+        """(n, before, H, W) -> (n, after, H/stride, W/stride)."""
         inner = functional.silu(self.norms[0](self.first(x)))
         return functional.silu(self.short(x) + self.norms[1](self.second(inner)))
 
 
+class Glance(nn.Module):
+    """Looks for the first thing and for the second: each is a mean of places, or of none.
+
+    What it finds is read by the same words for both, so that a word learnt alone is known in company.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.where = nn.Parameter(torch.randn(width, _PLACES) * 0.02)
+        self.nothing = nn.Parameter(torch.randn(width, 1) * 0.02)
+        self.query = nn.Linear(width, 2)
+        self.nowhere = nn.Parameter(torch.zeros(2))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(n, width, 8, 8) -> (n, 2, width)."""
+        seen = features.flatten(2)
+        scores = self.query((seen + self.where).transpose(1, 2)).transpose(1, 2).float()
+        scores = torch.cat([scores, self.nowhere.expand(len(seen), 2).unsqueeze(2)], 2)
+        found = torch.cat([seen.float(), self.nothing.expand(len(seen), -1, 1)], 2)
+        return scores.softmax(2) @ found.transpose(1, 2)
+
+
 class Judge(nn.Module):
-    """Six answers from one trunk: first and second object, their colours, the background, the layout."""
+    """Six answers from one trunk: first and second object, their colours, the background, the layout.
+
+    Raises `ValueError` for fewer than four widths.
+    """
 
     def __init__(self, widths: Sequence[int], words: Words) -> None:
         super().__init__()
+        if len(widths) < _HALVINGS:
+            raise ValueError(f"a judge of fewer than {_HALVINGS} blocks")
         self.words, self.widths = words, tuple(widths)
         self.name = "judge"
-        self.trunk = nn.Sequential(*(Block(a, b) for a, b in pairwise((3, *widths))))
+        strides = (2 if place < _HALVINGS else 1 for place in range(len(widths)))
+        blocks = (Block(a, b, by) for (a, b), by in zip(pairwise((3, *widths)), strides, strict=True))
+        self.trunk = nn.Sequential(*blocks)
+        self.glance = Glance(widths[-1])
+        things, _, colours, _, backgrounds, layouts = words.sizes
+        self.thing = nn.Linear(widths[-1], things)
+        self.colour = nn.Linear(widths[-1], colours)
         # Pooled to 2 x 2, so that left and right, above and below are told apart.
-        self.heads = nn.ModuleList([nn.Linear(widths[-1] * 4, size) for size in words.sizes])
+        self.background = nn.Linear(widths[-1] * 4, backgrounds)
+        self.layout = nn.Linear(widths[-1] * 4, layouts)
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
-        """Logits of the six answers for (n, 3, H, W) in [-1, 1]."""
-        features = functional.adaptive_avg_pool2d(self.trunk(pictures), 2).flatten(1)
-        return tuple(head(features) for head in self.heads)
+        """Logits of the six answers for (n, 3, SIDE, SIDE) in [-1, 1]."""
+        features = self.trunk(pictures)
+        things = self.glance(features)
+        quarters = functional.adaptive_avg_pool2d(features, 2).flatten(1)
+        words, colours = self.thing(things), self.colour(things)
+        return (*words.unbind(1), *colours.unbind(1), self.background(quarters), self.layout(quarters))
 
     @torch.no_grad()
     def read(self, pixels: NDArray[np.uint8]) -> list[Reading]:
@@ -127,7 +167,7 @@ def load_judge(folder: Path) -> Judge:
     except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
         raise ModelError(
             f"{folder} holds no reader of attributes that this version knows.",
-            advice="Give the folder that `python -m starter_model evaluate` made.",
+            advice="Give the folder that `python -m starter_model judge` made.",
         ) from error
     tensors = read_tensors(folder / WEIGHTS, "reader of attributes")
     try:

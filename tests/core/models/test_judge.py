@@ -17,7 +17,7 @@ WORDS = Words(("cat", "dog"), ("red",), ("white", "at night"), ("beside", "small
 @pytest.fixture
 def judge() -> Judge:
     torch.manual_seed(0)
-    made = Judge((8, 8), WORDS)
+    made = Judge((8,) * 5, WORDS)
     made.load_state_dict({name: tensor.half().float() for name, tensor in made.state_dict().items()})
     return made
 
@@ -46,7 +46,7 @@ def test_a_loaded_judge_reads_as_the_saved_one(judge: Judge, folder: Path, side:
 
 def test_other_weights_have_another_name(folder: Path) -> None:
     before = load_judge(folder).name
-    save_judge(Judge((8, 8), WORDS), folder)
+    save_judge(Judge((8,) * 5, WORDS), folder)
     assert load_judge(folder).name != before
 
 
@@ -56,7 +56,7 @@ def test_what_is_no_judge_is_refused(folder: Path, tmp_path: Path) -> None:
     (folder / WEIGHTS).write_bytes(b"nothing")
     with pytest.raises(ModelError, match="cannot be read"):
         load_judge(folder)
-    save_judge(Judge((8, 8), WORDS), folder)
+    save_judge(Judge((8,) * 5, WORDS), folder)
     config = json.loads((folder / CONFIG).read_text())
     (folder / CONFIG).write_text(json.dumps({**config, "objects": ["cat"]}))
     with pytest.raises(ModelError, match="do not fit"):
