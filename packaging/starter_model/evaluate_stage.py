@@ -44,6 +44,9 @@ SWAPS = (
     ("a cat and a balloon on a white background", "a dog and a balloon on a white background"),
 )
 
+EDITORS = {"ledits": {"threshold": 0.3, "guidance": 8.0}}
+"""What editors begin with where their defaults, made for photographs, change too little: these are full."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -95,7 +98,8 @@ def export_model(folder: Path, settings: Settings, out: Path | None = None) -> P
     painter = run.task.model
     assert isinstance(painter, Painter)
     assemble(out, painter, frozen_vae(folder), settings.diffusion)
-    begun = {"steps": settings.evaluation.steps, "guidance": settings.evaluation.guidance, "solver": "ddim"}
+    own = settings.evaluation
+    begun = {"steps": own.steps, "guidance": own.guidance, "solver": "ddim", "editors": EDITORS}
     write_json(out / FILE, begun)  # as its card measures it
     vae = json.loads((frozen_vae(folder) / "training.json").read_text())
     stages = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +44,15 @@ def labels(scene: Scene, words: tuple[str, ...], spoiled: int | None = None) -> 
     stands = None if spoiled is not None else layout(scene)
     background = BACKGROUNDS.index(scene.background)
     return (*objects, *colours, background, SKIP if stands is None else LAYOUTS.index(stands))
+
+
+def reckon(judge: Judge, seen: float, met: float) -> None:
+    """Have "none of these" said as often as it is met, not as often as it was seen while learning.
+
+    By Bayes' rule its logit falls by the difference of the two shares' log-odds.
+    """
+    with torch.no_grad():
+        judge.thing.bias[-1] -= math.log(seen / (1 - seen)) - math.log(met / (1 - met))
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,20 @@ from sfumato.models.judge import Judge, load_judge, save_judge
 from starter_model.artwork import Sprites
 from starter_model.config import Settings
 from starter_model.diffusion_stage import frozen_vae
-from starter_model.judge import JudgeTask
+from starter_model.judge import JudgeTask, reckon
 from starter_model.render import render
 from starter_model.sources import chosen
-from starter_model.spoiled import PAIRS, Example, Examples, Spoiler, held_out_scenes, unseen_spoiled
+from starter_model.spoiled import (
+    EVERY,
+    MET,
+    PAIRS,
+    SEEN,
+    Example,
+    Examples,
+    Spoiler,
+    held_out_scenes,
+    unseen_spoiled,
+)
 from starter_model.state import write_json
 from starter_model.supervision import train
 from starter_model.training import Run
@@ -30,7 +40,6 @@ from starter_model.vae import round_trip
 from starter_model.world import draw_training_scene, hide_some
 
 CHUNK = 50  # pictures a process makes at a time
-SPOILED = 3  # every third is spoiled
 FIGURES = "figures.json"
 
 
@@ -61,7 +70,7 @@ class Maker:
         spoiler = Spoiler.of(sprites, self.words, checking=False)
         for number in range(CHUNK):
             scene = draw_training_scene(rng, self.words, PAIRS)
-            if number % SPOILED == 0:
+            if number % EVERY == 0:
                 yield spoiler.example(scene, rng)
             else:
                 scene = hide_some(scene, rng)
@@ -73,23 +82,31 @@ class Maker:
             return round_trip(self.load()[1], pixels)
 
 
-def examples(folder: Path, settings: Settings) -> Examples:
-    """The judge's pictures: what it learns from, and what it is checked on."""
-    words, sprites, own = tuple(chosen(settings)), Sprites.load(folder / "data"), settings.judge
-    maker = Maker(folder / "data", frozen_vae(folder), words)
+def examples(maker: Maker, settings: Settings) -> Examples:
+    """What the judge is checked on, and how it gets what it learns from, none of it prepared yet."""
+    words, sprites, own = maker.words, Sprites.load(maker.data), settings.judge
     scenes = held_out_scenes(words, own.checked, 0.25, 45)
     spoiled = unseen_spoiled(Spoiler.of(sprites, words, checking=True), own.checked)
     plain = {"renders": np.stack([render(scene, sprites).pixels for scene in scenes]), **spoiled}
-    seeds = [(settings.seed, 70_000 + number) for number in range(-(-own.round_trips // CHUNK))]
-    prepared: list[Example] = []
-    with ProcessPoolExecutor(settings.workers.count, mp_context=get_context("fork")) as pool:
+    with workers(settings) as pool:
         back = dict(zip(plain, pool.map(maker.back, plain.values()), strict=True))
-        for some in pool.map(maker.examples, seeds):
-            prepared += some
-            print(f"judge: prepared {len(prepared):,} of {len(seeds) * CHUNK:,} pictures", flush=True)
     held_out = {"renders": (plain["renders"], scenes), "round_trips": (back["renders"], scenes)}
     refused = spoiled | {f"{way}_round_trips": back[way] for way in spoiled}
-    return Examples(Spoiler.of(sprites, words, checking=False), prepared, held_out, refused)
+    return Examples(Spoiler.of(sprites, words, checking=False), [], held_out, refused)
+
+
+def prepare(found: Examples, maker: Maker, settings: Settings) -> None:
+    """Give the judge pictures to learn from as the VAE gives them back."""
+    seeds = [(settings.seed, 70_000 + n) for n in range(-(-settings.judge.round_trips // CHUNK))]
+    with workers(settings) as pool:
+        for some in pool.map(maker.examples, seeds):
+            found.prepared.extend(some)
+            print(f"judge: prepared {len(found.prepared):,} of {len(seeds) * CHUNK:,} pictures", flush=True)
+
+
+def workers(settings: Settings) -> ProcessPoolExecutor:
+    """Processes that make pictures."""
+    return ProcessPoolExecutor(settings.workers.count, mp_context=get_context("fork"))
 
 
 def reader_folder(folder: Path) -> Path:
@@ -103,14 +120,20 @@ def train_judge(folder: Path, settings: Settings, seconds: float) -> None:
         return
     torch.manual_seed(settings.seed)
     (folder / "judge").mkdir(exist_ok=True)
-    task = JudgeTask(settings.judge, examples(folder, settings), settings.workers.count)
+    maker = Maker(folder / "data", frozen_vae(folder), tuple(chosen(settings)))
+    task = JudgeTask(settings.judge, examples(maker, settings), settings.workers.count)
     run = Run(task, folder / "judge", settings.workers, seed=settings.seed)
+    if run.clock.views < task.views:
+        prepare(task.examples, maker, settings)
     clock = train(run, seconds)
     print(f"judge: {clock.views:,} of {task.views:,} views in {clock.seconds / 60:.1f} min of work")
     if clock.views < task.views:
         return
-    found = run.check()
     run.use(run.weights.average)
+    reckon(task.model, SEEN, MET)
+    with torch.no_grad():
+        found = task.check()
+    print(json.dumps(found))
     save_judge(task.model, reader_folder(folder))
     write_json(reader_folder(folder) / FIGURES, found)
 

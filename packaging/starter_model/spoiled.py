@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,13 @@ WAYS = {"blurred": 0.4, "blended": 0.3, "halved": 0.15, "foreign": 0.15}
 
 PAIRS = 0.5
 """The share of pictures with two things, which are what is hard to read."""
+
+ANEW, PREPARED = 0.25, 0.3
+"""Shares of what is learnt from: spoiled for the occasion, and as the VAE gives pictures back."""
+EVERY = 3
+"""Of the prepared pictures one in so many is spoiled."""
+SEEN, MET = ANEW + PREPARED / EVERY, 1 / 15
+"""The share of spoiled pictures while it learns, and the share that it should reckon with when it judges."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +89,8 @@ class Examples:
     """Training pictures on the fly, and fixed held-out ones."""
 
     spoiler: Spoiler
-    prepared: Sequence[Example]
-    """As the VAE gives them back, spoiled ones among them."""
+    prepared: list[Example]
+    """As the VAE gives them back, spoiled ones among them; empty until they are wanted."""
     held_out: Mapping[str, tuple[Pixels, list[Scene]]]
     """By name: "renders", "round_trips"."""
     refused: Mapping[str, Pixels]
@@ -92,9 +99,9 @@ class Examples:
     def draw(self, rng: np.random.Generator) -> Example:
         """One picture to learn from."""
         kind, words, sprites = rng.random(), self.spoiler.words, self.spoiler.sprites
-        if kind < 0.25:
+        if kind < ANEW:
             return self.spoiler.example(draw_training_scene(rng, words, PAIRS), rng)
-        if kind < 0.55 and len(self.prepared):
+        if kind < ANEW + PREPARED and len(self.prepared):
             return self.prepared[int(rng.integers(len(self.prepared)))]
         scene = hide_some(draw_training_scene(rng, words, PAIRS), rng)
         pixels = render(scene, sprites).pixels

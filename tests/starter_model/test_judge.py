@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 from starter_model.artwork import Sprites
 from starter_model.concepts import concepts
-from starter_model.judge import SKIP, labels, score
+from starter_model.config import read_settings
+from starter_model.judge import SKIP, build_judge, labels, reckon, score
 from starter_model.render import render
 from starter_model.spoiled import WAYS, Spoiler, held_out_scenes, unseen_spoiled
 from starter_model.swaps import draw_swaps
@@ -51,6 +53,18 @@ def test_a_spoiled_thing_is_none_and_the_other_is_itself() -> None:
     cat, balloon, *_ = labels(TWO, WORDS)
     assert labels(TWO, WORDS, 0)[:3] == (none, balloon, SKIP)
     assert labels(TWO, WORDS, 1)[:2] == (cat, none)
+
+
+def test_none_of_these_is_said_as_often_as_it_is_met() -> None:
+    torch.manual_seed(0)
+    judge, pictures = build_judge(read_settings().judge, WORDS), torch.randn(2, 3, 128, 128)
+    with torch.no_grad():
+        before = judge(pictures)[0].softmax(1)
+        reckon(judge, 0.5, 0.2)
+        after = judge(pictures)[0].softmax(1)
+    odds = [shares[:, -1] / (1 - shares[:, -1]) for shares in (before, after)]
+    torch.testing.assert_close(odds[1] / odds[0], torch.full((2,), 0.25))
+    torch.testing.assert_close(after[:, :-1] / after[:, :1], before[:, :-1] / before[:, :1])
 
 
 def test_an_object_too_many_is_wrong_and_order_is_told_apart() -> None:
