@@ -93,12 +93,13 @@ def attend_plainly(model: nn.Module) -> None:
             module.set_attn_processor(AttnProcessor())
 
 
-def loss_weight(snr: Tensor, prediction: str) -> Tensor:
-    """min(5/SNR, 1) × clip(SNR^-1/2, 1, 5) on the noise error; the same on v divided by (SNR + 1).
+def loss_weight(snr: Tensor, prediction: str, detail: float = 0.0) -> Tensor:
+    """min(γ/SNR, 1) × clip(SNR^-1/2, 1, 5)^(1 - detail) on the noise error; on v divided by (SNR + 1).
 
-    High noise is where the words act; min-SNR is Hang et al. 2023 (arXiv:2303.09556), eq. 5.
+    γ is 5 × 4^detail; min-SNR is Hang et al. 2023 (arXiv:2303.09556), eq. 5. High noise is where the words
+    act, low noise where edges and surfaces are made, with `detail` from 0 to 1.
     """
-    weight = (5 / snr).clamp(max=1) * snr.rsqrt().clamp(1, 5)
+    weight = (5 * 4**detail / snr).clamp(max=1) * snr.rsqrt().clamp(1, 5) ** (1 - detail)
     # |eps error|² = |v error|² · SNR / (SNR + 1)
     return weight * snr / (snr + 1) if prediction == "v_prediction" else weight
 
@@ -150,12 +151,17 @@ class Denoising:
         return squared, (alpha / (1 - alpha)).flatten()
 
     def weighted(
-        self, latents: Tensor, rng: np.random.Generator, captions: list[str], **seen: Tensor
+        self,
+        latents: Tensor,
+        rng: np.random.Generator,
+        captions: list[str],
+        detail: float = 0.0,
+        **seen: Tensor,
     ) -> Tensor:
         """The mean loss of latents (n, C, h, w) under captions, at steps spread over the schedule."""
         t = self.steps(rng, len(latents))
         squared, snr = self.error(latents, torch.randn_like(latents), t, self.tokens(captions), **seen)
-        return (loss_weight(snr, self.prediction) * squared).mean()
+        return (loss_weight(snr, self.prediction, detail) * squared).mean()
 
 
 class DiffusionTask(Denoising):
@@ -186,7 +192,10 @@ class DiffusionTask(Denoising):
         table = self.encoded[size]
         rows = rng.integers(len(table.scenes), size=count)
         latents = torch.from_numpy(table.latents[rows].astype(np.float32)).to(self.device)
-        return self.weighted(latents, rng, [caption(table.scenes[row], rng) for row in rows]), count
+        captions = [caption(table.scenes[row], rng) for row in rows]
+        # By then the words are read, and what is left to learn are surfaces and edges.
+        detail = min(1.0, max(0.0, (progress - 0.4) / 0.1))
+        return self.weighted(latents, rng, captions, detail), count
 
     def check(self) -> dict[str, float]:
         """Errors at two noise levels under the right caption, another object, another background and none.

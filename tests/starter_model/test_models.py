@@ -44,14 +44,21 @@ def test_every_word_of_the_world_is_one_token(tmp_path: Path) -> None:
     assert len(tokenizer("a cat", padding="max_length").input_ids) == 32
 
 
-def test_both_predictions_weigh_the_same_error_alike() -> None:
+@pytest.mark.parametrize("detail", [0.0, 0.5, 1.0])
+def test_both_predictions_weigh_the_same_error_alike(detail: float) -> None:
     alpha = schedule("epsilon").alphas_cumprod[torch.tensor([10, 400, 900])]
     snr = alpha / (1 - alpha)
     error = torch.randn(3)
-    in_noise = (alpha.sqrt() * error).square() * loss_weight(snr, "epsilon")
-    in_velocity = error.square() * loss_weight(snr, "v_prediction")
+    in_noise = (alpha.sqrt() * error).square() * loss_weight(snr, "epsilon", detail)
+    in_velocity = error.square() * loss_weight(snr, "v_prediction", detail)
     torch.testing.assert_close(in_noise, in_velocity)
-    assert loss_weight(snr, "epsilon")[2] > loss_weight(snr, "epsilon")[1]
+
+
+def test_high_noise_counts_more_until_detail_does() -> None:
+    little, some, much = torch.tensor([100.0, 1.0, 0.01]).unbind()
+    assert loss_weight(much, "epsilon") == 5 * loss_weight(some, "epsilon")
+    assert loss_weight(much, "epsilon", 1) == loss_weight(some, "epsilon", 1)
+    assert loss_weight(little, "epsilon", 1) == 4 * loss_weight(little, "epsilon")
 
 
 def test_the_judge_answers_in_words(tiny: Settings) -> None:
