@@ -16,7 +16,6 @@ from sfumato.benchmark.plan import Choice, Row, planned
 from sfumato.benchmark.results import Result, Results
 from sfumato.benchmark.scoring import Scorer
 from sfumato.benchmark.session import Session
-from sfumato.cli.options import settled
 from sfumato.method import Recipe
 from sfumato.workshop import Workshop
 
@@ -38,9 +37,9 @@ class World:
 
     def row(self, pairing: str, case: Case, steps: int) -> Row:
         """A pairing on one case, or the reason why it cannot be run."""
-        found = named(pairing, Recipe(steps=steps), self.workshop.registry)
-        found = replace(found, recipe=settled(found.recipe, self.workshop.registry))
-        (row,) = planned([found], [case], Choice(1), self.workshop)
+        (row,) = planned(
+            [named(pairing, Recipe(steps=steps), self.workshop.registry)], [case], Choice(1), self.workshop
+        )
         return row
 
     def edited(self, pairing: str, case: Case, steps: int) -> Result:
