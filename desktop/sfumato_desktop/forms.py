@@ -90,7 +90,10 @@ class Form(QWidget):
 
     def set_usual(self, values: Mapping[str, Value]) -> None:
         """Have reset go to these values, for what is usual here is not the default; changes no value."""
-        self._usual = {name: value for name, value in values.items() if name in self._fields}
+        usual = {name: value for name, value in values.items() if name in self._fields}
+        if usual == self._usual:  # told with every key that is typed
+            return
+        self._usual = usual
         for name in self._fields:
             self._mark(name)
 

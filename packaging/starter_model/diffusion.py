@@ -158,7 +158,10 @@ class Denoising:
         detail: float = 0.0,
         **seen: Tensor,
     ) -> Tensor:
-        """The mean loss of latents (n, C, h, w) under captions, at steps spread over the schedule."""
+        """The mean loss of latents (n, C, h, w) under captions, at steps spread over the schedule.
+
+        `detail` is that of `loss_weight`.
+        """
         t = self.steps(rng, len(latents))
         squared, snr = self.error(latents, torch.randn_like(latents), t, self.tokens(captions), **seen)
         return (loss_weight(snr, self.prediction, detail) * squared).mean()

@@ -45,7 +45,7 @@ SWAPS = (
 )
 
 EDITORS = {"ledits": {"threshold": 0.3, "guidance": 8.0}}
-"""What editors begin with where their defaults, made for photographs, change too little: these are full."""
+"""What editors begin with whose defaults, made for photographs, change too little: here things are large."""
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ class Maker:
 
 
 def examples(maker: Maker, settings: Settings) -> Examples:
-    """What the judge is checked on, and how it gets what it learns from, none of it prepared yet."""
+    """What the judge is checked on, and what spoils pictures for it to learn from; none is prepared yet."""
     words, sprites, own = maker.words, Sprites.load(maker.data), settings.judge
     scenes = held_out_scenes(words, own.checked, 0.25, 45)
     spoiled = unseen_spoiled(Spoiler.of(sprites, words, checking=True), own.checked)

@@ -18,7 +18,6 @@ Pixels = NDArray[np.uint8]
 WAYS = {"blurred": 0.4, "blended": 0.3, "halved": 0.15, "foreign": 0.15}
 """How a drawing becomes one of no word, each with its share."""
 
-
 PAIRS = 0.5
 """The share of pictures with two things, which are what is hard to read."""
 

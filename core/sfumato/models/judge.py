@@ -44,10 +44,9 @@ class Words:
     layouts: tuple[str, ...]
 
     @property
-    def sizes(self) -> tuple[int, ...]:
-        """The numbers of answers: two objects, their colours, background, layout."""
-        things, colours = len(self.objects) + 1, len(self.colours) + 1
-        return things, things, colours, colours, len(self.backgrounds), len(self.layouts)
+    def sizes(self) -> tuple[int, int, int, int]:
+        """The numbers of answers: an object, its colour, the background, the layout."""
+        return len(self.objects) + 1, len(self.colours) + 1, len(self.backgrounds), len(self.layouts)
 
 
 class Block(nn.Module):
@@ -104,7 +103,7 @@ class Judge(nn.Module):
         blocks = (Block(a, b, by) for (a, b), by in zip(pairwise((3, *widths)), strides, strict=True))
         self.trunk = nn.Sequential(*blocks)
         self.glance = Glance(widths[-1])
-        things, _, colours, _, backgrounds, layouts = words.sizes
+        things, colours, backgrounds, layouts = words.sizes
         self.thing = nn.Linear(widths[-1], things)
         self.colour = nn.Linear(widths[-1], colours)
         # Pooled to 2 x 2, so that left and right, above and below are told apart.
