@@ -107,6 +107,18 @@ class Tiny:
         return tensors | {prefix + key: each for key, each in states["text_encoder"].items()}
 
 
+def copy_model(folder: Path, target: Path) -> Path:
+    """A model's folder once more; its weights are links, so replace them, never write into them."""
+    for path in (path for path in folder.rglob("*") if path.is_file()):
+        copied = target / path.relative_to(folder)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".safetensors":
+            copied.symlink_to(path)
+        else:
+            shutil.copyfile(path, copied)
+    return target
+
+
 def copy_tokenizer(target: Path, *, pad: str | None = None) -> None:
     """The starter's tokenizer, of the same kind as CLIP's and smaller."""
     shutil.copytree(TOKENIZER, target, dirs_exist_ok=True)

@@ -64,8 +64,11 @@ class ModelPage(QScrollArea):
         self.show_model(None)
 
     def show_model(self, model: Shelved | None) -> None:
-        """Show what the list knows; the rest comes with `show_details`."""
+        """Show what the list knows; no default can be set before the rest comes with `show_details`."""
+        if model is None or self._model is None or model.name != self._model.name:
+            self._starts = {}
         self._model = model
+        self._let_defaults_be_set()
         body = self.widget()
         assert body is not None
         body.setVisible(model is not None)
@@ -103,11 +106,16 @@ class ModelPage(QScrollArea):
         self._licence.setFixedHeight(_LICENCE_HEIGHT if len(licence) > _SHORT else _LICENCE_HEIGHT // 2)
         self._starts = {name: getattr(details.own, name) for name in self.form.names()}
         self._show_defaults(details.defaults, model)
+        self._let_defaults_be_set()
 
     def show_hash(self, name: str, digest: str) -> None:
         if self._model is not None and name == self._model.name:
             self._facts["hash"].setText(digest)
             self._hash.hide()
+
+    def _let_defaults_be_set(self) -> None:
+        for part in (self.form, self.size_field):
+            part.setEnabled(bool(self._starts))
 
     def _show_defaults(self, defaults: ModelDefaults, model: Shelved) -> None:
         with QSignalBlocker(self.form), QSignalBlocker(self.size_field):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -77,20 +77,22 @@ class ModelsDialog(Dialog):
             librarian.list()
 
     def show_models(self, models: tuple[Shelved, ...]) -> None:
-        """List them anew; the chosen one stays chosen."""
+        """List them anew; the chosen one stays chosen, and its page stays under the person's hands."""
         kept = self.current()
         self._models = {model.name: model for model in models}
-        self.tree.clear()
         usable, other = ([m for m in models if bool(m.problem) is broken] for broken in (False, True))
-        for title, group in (("Ready to use", usable), ("Cannot be used", other)):
-            self._fill(title, group)
-        self.tree.expandAll()
+        preferred = next((m.name for m in models if m.preferred), next(iter(self._models), ""))
+        with QSignalBlocker(self.tree):
+            self.tree.clear()
+            for title, group in (("Ready to use", usable), ("Cannot be used", other)):
+                self._fill(title, group)
+            self.tree.expandAll()
+            self._select(kept.name if kept and kept.name in self._models else preferred)
+        self._choose()
         if not models:
             self.said.setText("There is no model here yet. Add a folder or a file that you have.")
         elif self.said.text().startswith(("Looking", "The methods are still")):
             self.said.clear()
-        preferred = next((m.name for m in models if m.preferred), next(iter(self._models), ""))
-        self._select(kept.name if kept and kept.name in self._models else preferred)
 
     def current(self) -> Shelved | None:
         """The chosen model."""

@@ -207,6 +207,7 @@ def test_a_pairing_with_a_model_of_its_own_has_that_models_settings(
     """What the options leave open is said by the pairing's model, not by the one the options chose."""
     monkeypatch.setattr(Session, "run", nothing)
     folder = shutil.copytree(load_plugins().checkpoints["starter"].folder, tmp_path / "few")
+    (folder / "sfumato.json").unlink()
     index = folder / "model_index.json"
     told = json.loads(index.read_text())
     told["scheduler"] = ["diffusers", "LCMScheduler"]

@@ -94,9 +94,9 @@ def test_a_second_edit_says_that_it_reused_the_inversion(edit: Run) -> None:
 
 
 def test_the_window_and_the_command_line_give_the_same_pixels(edit: Run, monkeypatch: Any) -> None:
-    assert edit("--seed", "3").exit_code == 0
+    assert edit("--seed", "3", "--guidance", "4").exit_code == 0
     document = open_image("in.png")
-    recipe = Recipe(source="a red apple", target="a green apple", steps=2, seed=3)
+    recipe = Recipe(source="a red apple", target="a green apple", steps=2, seed=3, guidance=4)
     done: list[Any] = []
     ended = threading.Event()
 

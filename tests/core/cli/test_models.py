@@ -79,7 +79,8 @@ def test_a_models_own_defaults_speak_where_nothing_is_said(run: Run, mine: Path)
     assert run("generate", "a red apple", "-o", "b.png", "--model", "starter", "--steps", 1).exit_code == 0
     saved = read_recipe("b.png")
     assert saved is not None
-    assert (saved.recipe.guidance, saved.recipe.size) == (5.0, None)
+    own = json.loads((STARTER / "sfumato.json").read_text())
+    assert (saved.recipe.guidance, saved.recipe.size) == (own["guidance"], None)
 
 
 def test_a_models_folder_speaks_where_nobody_does(edit: Run, run: Run, mine: Path) -> None:

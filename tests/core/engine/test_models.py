@@ -19,6 +19,7 @@ from sfumato.models.catalogue import Checkpoint, from_folder
 from sfumato.models.folder import inspect
 from sfumato.models.inspection import describe
 from sfumato.models.loading import load
+from tests.checkpoints import copy_model
 from tests.tiny import drain
 
 STARTER = Path(str(files("sfumato_resources"))) / "starter"
@@ -28,15 +29,7 @@ PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A copy of the starter model; its large files are links, so replace them, never write into them."""
-    copy = tmp_path / "model"
-    for path in STARTER.rglob("*"):
-        target = copy / path.relative_to(STARTER)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == ".safetensors":
-            target.symlink_to(path)
-        elif path.is_file():
-            shutil.copyfile(path, target)
-    return copy
+    return copy_model(STARTER, tmp_path / "model")
 
 
 def change(path: Path, **values: Any) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sfumato.settings import Settings
+from tests.checkpoints import copy_model
 
 STARTER = Path(str(files("sfumato_resources"))) / "starter"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -26,18 +27,7 @@ def settings(tmp_path: Path) -> Settings:
 def model_folder(tmp_path: Path) -> Callable[[str], Path]:
     """Make a usable model folder of that name; its large files are links."""
 
-    def make(name: str) -> Path:
-        folder = tmp_path / name
-        for path in (path for path in STARTER.rglob("*") if path.is_file()):
-            target = folder / path.relative_to(STARTER)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if path.suffix == ".safetensors":
-                target.symlink_to(path)
-            else:
-                shutil.copyfile(path, target)
-        return folder
-
-    return make
+    return lambda name: copy_model(STARTER, tmp_path / name)
 
 
 @pytest.fixture

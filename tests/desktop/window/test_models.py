@@ -19,6 +19,7 @@ from sfumato_desktop.jobs import Jobs
 from sfumato_desktop.librarian import Librarian
 from sfumato_desktop.models_dialog import ModelsDialog
 from sfumato_resources import plugin
+from tests.checkpoints import copy_model
 
 
 @pytest.fixture
@@ -42,10 +43,7 @@ def librarian(qtbot: QtBot, settings: Settings, starter: Checkpoint):
 @pytest.fixture
 def copied(tmp_path: Path, starter: Checkpoint) -> Path:
     """A second model: the starter's files under another name, with a licence."""
-    place = tmp_path / "my model"
-    place.mkdir()
-    for path in starter.folder.iterdir():
-        (place / path.name).symlink_to(path)
+    place = copy_model(starter.folder, tmp_path / "my model")
     (place / "LICENSE.txt").write_text("Be kind.")
     return place
 
@@ -153,6 +151,22 @@ def test_defaults_of_a_model_are_kept_and_edits_follow_them(
         dialog.page.size_field.set_value((96, 64))
         dialog.page.size_field.edited.emit()
     assert librarian.defaults("starter") == ModelDefaults(steps=20, size=(96, 64))
+
+
+def test_defaults_are_set_only_where_it_is_known_what_they_were(
+    dialog: ModelsDialog, librarian: Librarian, copied: Path, qtbot: QtBot
+) -> None:
+    """Else what the page showed of the model before would be kept as this one's."""
+    with qtbot.waitSignal(librarian.listed):
+        librarian.add(copied)
+    page = dialog.page
+    assert page.form.isEnabled(), "listing anew takes nothing from under a person's hands"
+    with qtbot.waitSignal(librarian.detailed):
+        dialog._select(str(copied))
+        assert not page.form.isEnabled()
+        assert not page.size_field.isEnabled()
+    qtbot.waitUntil(page.form.isEnabled)
+    assert page.size_field.isEnabled()
 
 
 def test_the_hash_is_made_when_asked_for(dialog: ModelsDialog, librarian: Librarian, qtbot: QtBot) -> None:
