@@ -28,11 +28,6 @@ def shipped() -> Path:
     return Path(__file__).parents[2] / "resources" / "sfumato_resources" / "starter"
 
 
-def half_trained() -> Path:
-    """A denoiser that was committed on the way, so that a lost machine costs little; gone once it ships."""
-    return weights_folder().with_name("diffusion")
-
-
 def frozen_vae(folder: Path) -> Path:
     """The frozen autoencoder: this state's own, else the committed one; InputError where there is neither."""
     for place in (folder / "vae" / "frozen", weights_folder()):
@@ -85,7 +80,7 @@ def diffusion_run(folder: Path, settings: Settings, device: str, encoded: dict[i
 def train_diffusion(folder: Path, settings: Settings, seconds: float, device: str) -> None:
     """Train the painter; a lost state is made good by committed weights where they are of its shape."""
     run = diffusion_run(folder, settings, device, encode_world(folder, settings, frozen_vae(folder)))
-    model = half_trained() if half_trained().is_dir() else shipped()
+    model = shipped()
     files = {
         "unet.": model / "unet" / "diffusion_pytorch_model.safetensors",
         "text.": model / "text_encoder" / "model.safetensors",

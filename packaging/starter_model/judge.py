@@ -13,6 +13,7 @@ from torch.nn import functional
 from sfumato.benchmark.judge import Reading
 from sfumato.models.judge import Judge, Words
 from starter_model.config import JudgeSettings
+from starter_model.precision import quickest
 from starter_model.recolour import COLOURS
 from starter_model.spoiled import Examples
 from starter_model.vae import to_tensor
@@ -101,7 +102,7 @@ class JudgeTask:
         rows = [labels(each.scene, self.words, each.spoiled) for each in drawn]
         wanted = torch.tensor(rows, device=device)
         pictures = to_tensor(np.stack([each.pixels for each in drawn])).to(device)
-        with torch.autocast(device.type, torch.bfloat16):
+        with quickest(device):
             answers = self.model(pictures)
         total = torch.zeros((), device=device)
         for column, logits in enumerate(answers):

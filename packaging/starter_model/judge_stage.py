@@ -18,7 +18,7 @@ from sfumato.errors import InputError
 from sfumato.models.judge import Judge, load_judge, save_judge
 from starter_model.artwork import Sprites
 from starter_model.config import Settings
-from starter_model.diffusion_stage import frozen_vae
+from starter_model.diffusion_stage import frozen_vae, shipped
 from starter_model.judge import JudgeTask, reckon
 from starter_model.render import render
 from starter_model.sources import chosen
@@ -110,8 +110,13 @@ def workers(settings: Settings) -> ProcessPoolExecutor:
 
 
 def reader_folder(folder: Path) -> Path:
-    """Where the finished judge is, once it is finished."""
+    """Where this state's judge is, once it is finished."""
     return folder / "judge" / "reader"
+
+
+def shipped_judge() -> Path:
+    """The finished judge in the repository."""
+    return shipped().with_name("judge")
 
 
 def train_judge(folder: Path, settings: Settings, seconds: float) -> None:
@@ -139,8 +144,11 @@ def train_judge(folder: Path, settings: Settings, seconds: float) -> None:
 
 
 def trained_judge(folder: Path) -> tuple[Judge, dict[str, float]]:
-    """The finished judge and how well it judges. Raises `InputError` where it is not finished."""
-    place = reader_folder(folder)
+    """The finished judge and how well it judges; the shipped one where this state has none, not even begun.
+
+    Raises `InputError` where one is begun and not finished: it may be of another world.
+    """
+    place = reader_folder(folder) if (folder / "judge").exists() else shipped_judge()
     if not (place / FIGURES).exists():
         raise InputError(
             "The judge is not trained to its end, so nothing was measured with it.",

@@ -18,6 +18,7 @@ from starter_model.captions import caption
 from starter_model.config import TurboSettings
 from starter_model.diffusion import Denoising, Painter
 from starter_model.encoded import Encoded
+from starter_model.precision import quickest
 from starter_model.sampling import move
 
 LEVELS = 50
@@ -72,7 +73,7 @@ class TurboTask(Denoising):
         for fine in (True, False):
             rows = ((t > FINE_ABOVE) == fine).nonzero().flatten()
             if len(rows):
-                with torch.autocast(latents.device.type, torch.bfloat16, enabled=not fine):
+                with quickest(latents.device, fine=fine):
                     some = painter(latents[rows], t[rows], tokens[rows])
                 found = found.index_copy(0, rows, some.float())
         if self.prediction == "epsilon":

@@ -19,6 +19,7 @@ from torch.nn import functional
 from starter_model.config import VaeSettings
 from starter_model.crops import Source
 from starter_model.photographs import UNSEEN, read_photograph
+from starter_model.precision import quickest
 from starter_model.render import render
 from starter_model.world import draw_held_out_scene
 
@@ -169,7 +170,7 @@ class VaeTask:
             side, count = 2 * side, max(1, self.share // 4)
         device = next(self.model.parameters()).device
         true = to_tensor(self.source.crops(rng, count, side)).to(device)
-        with torch.autocast(device.type, torch.bfloat16):
+        with quickest(device):
             posterior = encode(self.model, true)
             mean, logvar = posterior.mean.float(), posterior.logvar.float()
             latents = mean + torch.exp(0.5 * logvar) * torch.randn_like(mean)

@@ -71,7 +71,8 @@ class Ledits(Editor[LeditsParams]):
             request.latent_mask,
         )
         source = _source(model, request, inversion)
-        uncond = Row("tgt.u", unconditional(model, request, inversion))
+        # Not the inversion's own empty prompt: that one is bent towards the source.
+        uncond = Row("tgt.u", model.text(request.negative))
         # Both branches draw the same noise, if any, each from a source of its own.
         edit = _edit(source, guidance, uncond, grid, step_noise(request, source.latent))
         carried = inversion.pin and inversion.noise is None

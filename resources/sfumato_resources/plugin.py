@@ -21,7 +21,7 @@ _SIBLINGS = {
 @hookimpl
 def register_models() -> Sequence[Checkpoint]:
     """The small model inside the package, and those made from it; see each one's MODEL_CARD.md."""
-    note = "52 objects in one toy-like style, 128 pixels; made to try every method offline."
+    note = "117 objects in one toy-like style, 128 pixels; made to try every method offline."
     starter = Checkpoint(name="starter", title="Starter (built in)", folder=_HERE / "starter", note=note)
     siblings = [
         Checkpoint(name=name, title=title, folder=_HERE / name, note=about)

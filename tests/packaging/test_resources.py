@@ -58,6 +58,9 @@ def test_the_notices_of_what_ships_are_there():
     notice = (RESOURCES / "licences" / "fluent-emoji.txt").read_text(encoding="utf-8")
     assert "Copyright (c) Microsoft Corporation" in notice
     assert "The above copyright notice and this permission notice shall be included" in notice
+    weights = (RESOURCES / "starter" / "NOTICE").read_text(encoding="utf-8")
+    for source in ("Copyright (c) Microsoft Corporation", "scikit-image", "china.jpg", "flower.jpg"):
+        assert source in weights
     photo = (RESOURCES / "licences" / "sample-photo.txt").read_text(encoding="utf-8")
     for entry in INDEX:
         assert entry["file"] in (photo if "mask" in entry else notice)

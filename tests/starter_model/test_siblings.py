@@ -20,6 +20,7 @@ from starter_model.encoded import recipe_name
 from starter_model.instruct import Instructed, widened
 from starter_model.instruct_figures import EDITORS
 from starter_model.orders import SHARES
+from starter_model.precision import bfloat16_pays
 from starter_model.sampling import Parts
 from starter_model.siblings_card import measure_sibling
 from starter_model.siblings_stage import NAMES, export_sibling, sibling_run, train_sibling
@@ -153,7 +154,8 @@ def test_a_jump_from_no_noise_stays_where_it_is(starter: Path, tiny: Settings) -
     assert isinstance(run.task, TurboTask)
     assert isinstance(run.task.model, Painter)
     for painter in (run.task.model, run.task.teacher):
-        assert all(isinstance(each, AttnProcessor) for each in painter.unet.attn_processors.values())
+        plain = [isinstance(each, AttnProcessor) for each in painter.unet.attn_processors.values()]
+        assert plain == [bfloat16_pays()] * len(plain)
     latents = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(1))
     t = torch.tensor([0])
     torch.testing.assert_close(run.task.jump(latents, t, torch.zeros(1, 32, dtype=torch.long)), latents)

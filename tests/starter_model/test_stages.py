@@ -9,11 +9,12 @@ import pytest
 import torch
 from starter_model import evaluate_stage
 from starter_model.card import GOALS
+from starter_model.concepts import concepts
 from starter_model.config import Settings
 from starter_model.diffusion_stage import train_diffusion
 from starter_model.evaluate_stage import evaluate, export_model
 from starter_model.export import hashes
-from starter_model.judge_stage import train_judge
+from starter_model.judge_stage import train_judge, trained_judge
 from starter_model.sampling import Parts, denoise, invert, paint_prompts, seeded_noise
 from starter_model.state import read_tensors
 from starter_model.vae_stage import freeze_vae
@@ -103,6 +104,12 @@ def test_nothing_is_measured_by_an_unfinished_judge(trained: Path, tiny: Setting
     train_judge(tmp_path, replace(tiny, judge=replace(tiny.judge, views=10**6)), 0.01)
     with pytest.raises(InputError, match="judge is not trained to its end"):
         evaluate(tmp_path, tiny)
+
+
+def test_a_lost_state_is_judged_by_the_shipped_judge(tmp_path: Path) -> None:
+    judge, figures = trained_judge(tmp_path)
+    assert set(concepts()) == set(judge.words.objects)
+    assert figures["renders_objects"] >= 0.98
 
 
 def test_the_exported_model_paints_and_inverts(trained: Path) -> None:
