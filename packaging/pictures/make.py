@@ -27,8 +27,6 @@ SIDE = 256
 METHOD_SAMPLES = ("balloon.png", "tree.png", "tiger.png")
 INVERTER_OF = {"ledits": "edit_friendly", "h_edit": "edit_friendly"}
 """The inversion a method was made for, where that is not the default."""
-VALUES_OF = {"ledits": {"threshold": 0.6}}
-"""What suits the built-in model's large things better than the default, and is said on the page."""
 
 
 def entries() -> list[dict[str, str]]:
@@ -38,6 +36,7 @@ def entries() -> list[dict[str, str]]:
 def edited(entry: dict[str, str], workshop: Any, **asked: Any) -> tuple[np.ndarray, np.ndarray]:
     """A sample and its edit, (H, W, 4) each."""
     from sfumato.cli.answers import run
+    from sfumato.cli.options import settled
     from sfumato.document.compositor import flatten
     from sfumato.document.layers import Document, Layer
     from sfumato.files.images import open_image, open_mask
@@ -47,6 +46,7 @@ def edited(entry: dict[str, str], workshop: Any, **asked: Any) -> tuple[np.ndarr
     image, size = flatten(picture), (picture.width, picture.height)
     mask = open_mask(SAMPLES / entry["mask"], size) if "mask" in entry else None
     recipe = Recipe(source=entry["source"], target=entry["target"], **asked)
+    recipe = settled(recipe, workshop.registry)
     outcome = run(Job(recipe=recipe, image=image, profile=picture.profile, mask=mask), workshop)
     layers = [Layer("", image), Layer("", outcome.patches[0], *outcome.box[:2])]
     return image, flatten(Document(*size, layers))
@@ -119,11 +119,7 @@ def _asked(info: Any, entry: dict[str, str]) -> dict[str, Any]:
         return {"inverter": info.name}
     if info.kind == "masker":
         return {"masker": info.name}
-    asked: dict[str, Any] = {
-        "editor": info.name,
-        "inverter": INVERTER_OF.get(info.name, "direct"),
-        "editor_values": VALUES_OF.get(info.name, {}),
-    }
+    asked: dict[str, Any] = {"editor": info.name, "inverter": INVERTER_OF.get(info.name, "direct")}
     if Need.CONCEPTS in info.needs:
         pieces = [piece for piece in compare(entry["source"], entry["target"]) if piece.change != "kept"]
         come = " ".join(w.text for p in pieces for w in words(entry["target"])[slice(*p.target)])
