@@ -82,7 +82,7 @@ def inverter_request(order: Order, scene: Scene) -> EditRequest[Any]:
         source=order.editor.prompt_to_invert(request),
         target="",
         negative=request.negative if "negative" in declared else "",
-        guidance=request.guidance if "guidance" in declared else 1.0,
+        guidance=order.editor.guidance_to_invert(request) if "guidance" in declared else 1.0,
         seed=request.seed if "seed" in declared else 0,
         instruction="",
         concepts=(),

@@ -239,6 +239,10 @@ class Editor(Method[P]):
         """The prompt to invert with; the source prompt unless a method knows better."""
         return request.source
 
+    def guidance_to_invert(self, request: EditRequest[P]) -> float:
+        """The guidance to invert under; the request's, unless that is no guidance of the source prompt."""
+        return request.guidance
+
     def networks(self, params: P) -> tuple[str, ...]:
         """The ControlNets to load, by name or folder. Raises `PairingError` if one is wanting."""
         return ()

@@ -57,6 +57,10 @@ class Ledits(Editor[LeditsParams]):
     abilities = frozenset({Ability.PROMPTS, Ability.ATTENTION})
     uses = frozenset({"trajectory", "context", "noise", "pin"})
 
+    def guidance_to_invert(self, request: EditRequest[LeditsParams]) -> float:
+        """1: the request's guidance is what concepts are multiplied by, the source itself has none."""
+        return 1.0
+
     def edit(
         self, request: EditRequest[LeditsParams], inversion: Inversion | None, model: Model
     ) -> Generator[Progress, None, Edit]:

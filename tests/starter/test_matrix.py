@@ -27,8 +27,6 @@ FLOORS = {
     "blended": 99,
 }
 """PSNR, in dB, of what should not change: a method that scrambles the picture falls below."""
-MORE_STEPS = {"null_text+ledits": 12}
-"""The guidance of 8 that suits LEDITS++ here is more than six bent empty prompts make good."""
 ELSEWHERE = {"instruct_pix2pix", "instruct_diffusion", "controlnet"}
 """Editors that need a model of another kind."""
 SLOW = [pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -56,7 +54,7 @@ def declared() -> list[str]:
 def test_it_edits_as_asked_and_not_as_reprompting_does(
     pairing: str, case_id: str, steps: int, world: World
 ) -> None:
-    case, steps = world.cases[case_id], max(steps, MORE_STEPS.get(pairing, 0))
+    case = world.cases[case_id]
     result = world.edited(pairing, case, steps)
     inverter, _, editor = pairing.rpartition("+")
     assert result.scores["gain"] > 0.02, "nearer to the truth than the untouched picture"
