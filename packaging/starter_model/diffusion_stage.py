@@ -72,8 +72,7 @@ def diffusion_run(folder: Path, settings: Settings, device: str, encoded: dict[i
     share = settings.workers.count if device == "cpu" else 1
     tokenizer = write_tokenizer(folder / "diffusion" / "tokenizer")
     task = DiffusionTask(settings.diffusion, tokenizer, encoded, held(folder, settings), share)
-    if device == "cpu":
-        attend_plainly(task.model)
+    attend_plainly(task.model, device)
     return Run(task, folder / "diffusion", settings.workers, seed=settings.seed, device=device)
 
 

@@ -90,11 +90,9 @@ def sibling_run(name: str, state: Path, settings: Settings, device: str) -> tupl
     (state / name).mkdir(exist_ok=True)
     hold_to(base, state / name)
     share = settings.workers.count if device == "cpu" else 1
-    if device == "cpu":
-        attend_plainly(base.painter)  # before the task makes copies of it, a teacher for one
+    attend_plainly(base.painter, device)  # before the task makes copies of it, a teacher for one
     task = TASKS[name](state, settings, base, share)
-    if device == "cpu":
-        attend_plainly(task.model)
+    attend_plainly(task.model, device)
     return base, Run(task, state / name, settings.workers, seed=settings.seed, device=device)
 
 

@@ -12,7 +12,6 @@ from tests.starter.editing import World
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    patch = pytest.MonkeyPatch()
-    patch.setenv("SFUMATO_HOME", str(tmp_path_factory.mktemp("home")))
-    yield World(compose.workshop(), tmp_path_factory.mktemp("edits"))
-    patch.undo()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SFUMATO_HOME", str(tmp_path_factory.mktemp("home")))
+        yield World(compose.workshop(), tmp_path_factory.mktemp("edits"))

@@ -22,7 +22,7 @@ FLOORS = {
     "masactrl": 11,
     "pix2pix_zero": 9,
     "plug_and_play": 11,
-    "ledits": 14,
+    "ledits": 19,
     "ddim_naive": 15,
     "blended": 99,
 }
