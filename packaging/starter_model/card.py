@@ -132,6 +132,16 @@ def known() -> list[str]:
     ]
 
 
+def counted(report: Report) -> str:
+    """On how many pictures the figures rest."""
+    changes = report["swap_one_cases"] + report["swap_two_cases"]
+    return (
+        f"Measured on {report['one_prompts']:.0f} held-out prompts of one object and "
+        f"{report['two_prompts']:.0f} of two, {changes:.0f} held-out one-word changes and "
+        f"{report['inversion_pictures']:.0f} inversions."
+    )
+
+
 def measured(report: Report) -> list[str]:
     """The goals and all other figures."""
     if not report:
@@ -141,6 +151,8 @@ def measured(report: Report) -> list[str]:
     }
     wrong = report.get("words_wrong", [])
     return [
+        counted(report),
+        "",
         *table(GOALS, report),
         "",
         f"Painted once each, these are not recognised: {', '.join(wrong) or 'none'}.",

@@ -131,6 +131,7 @@ def measure_inversion(bench: Bench) -> tuple[dict[str, float], Pixels]:
         "inversion_vae_db": decibels(own, true),
         "inversion_db": decibels(back, true),
         "inversion_noise_std": float(noise.std()),
+        "inversion_pictures": float(len(scenes)),
     }
     return found, np.concatenate([true[:8], own[:8], back[:8]])
 

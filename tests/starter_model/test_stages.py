@@ -60,9 +60,12 @@ def test_the_export_is_a_pipeline_folder_in_half_precision(trained: Path, tiny: 
     assert hashes(folder)["unet/diffusion_pytorch_model.safetensors"] in card
 
 
-def test_the_report_holds_every_figure_of_the_card(trained: Path) -> None:
+def test_the_report_holds_every_figure_of_the_card(trained: Path, tiny: Settings) -> None:
     card = (trained / "export" / "MODEL_CARD.md").read_text()
     assert "Not measured yet" not in card
+    own = tiny.evaluation
+    assert f"Measured on {own.prompts} held-out prompts of one object and {own.prompts // 2} of two" in card
+    assert f"{own.inversions} inversions." in card
     assert "Painted once each, these are not recognised: " in card
     figures = json.loads((trained / "evaluate" / "report.json").read_text())["figures"]
     for goal in GOALS:
