@@ -41,6 +41,10 @@ KINDS = (
 OF_TWO_THINGS = frozenset({"add", "remove", "relation"})
 OF_ONE_THING = frozenset({"size", "place"})
 ONE_ATTRIBUTE = ("object", "colour", "background")
+ELSEWHERE = "elsewhere"
+"""From a plain background to a place or back: no kind of case, but what people ask for, and trained."""
+
+PATIENCE = 3000
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,9 @@ def _one_attribute(
         return edit(scene, background=_other(tuple(PLAIN), scene.background, rng))
     if kind == "surroundings":
         return edit(scene, background=_other(PLACES_OUTSIDE, scene.background, rng))
+    if kind == ELSEWHERE:
+        others = PLACES_OUTSIDE if scene.background in PLAIN else tuple(PLAIN)
+        return edit(scene, background=str(rng.choice(others)))
     if kind in ("size", "place"):
         values = SIZES if kind == "size" else PLACES
         return edit(scene, **{kind: _other(values, getattr(scene, kind), rng)})
@@ -142,11 +149,14 @@ def propose(
 
 
 def draw_change(
-    kind: str, words: tuple[str, ...], rng: np.random.Generator, *, kept: bool, patience: int = 3000
+    kind: str, words: tuple[str, ...], rng: np.random.Generator, *, kept: bool, pairs: float = 0.3
 ) -> Change:
-    """A change of that kind. InputError where a small world has none."""
-    for _ in range(patience):
-        if change := propose(kind, words, rng, kept=kept):
+    """A change of that kind, drawn from scenes of which a share of `pairs` has two things.
+
+    InputError where a small world has none.
+    """
+    for _ in range(PATIENCE):
+        if change := propose(kind, words, rng, kept=kept, pairs=pairs):
             return change
     raise InputError(f"This world has no change of the kind '{kind}'.")
 
@@ -163,13 +173,23 @@ def _said(change: Change, turn: float) -> str:
 
 def _object(change: Change) -> list[str]:
     old, new = change.before.things[change.which].word, article(change.after.things[change.which].word)
-    return [f"turn the {old} into {new}", f"make the {old} {new}", f"replace the {old} with {new}"]
+    return [
+        f"turn the {old} into {new}",
+        f"make the {old} {new}",
+        f"replace the {old} with {new}",
+        f"change the {old} to {new}",
+    ]
 
 
 def _colour(change: Change) -> list[str]:
     thing = change.after.things[change.which]
     assert thing.colour is not None
-    return [f"make the {thing.word} {thing.colour}", f"turn the {thing.word} {thing.colour}"]
+    return [
+        f"make the {thing.word} {thing.colour}",
+        f"turn the {thing.word} {thing.colour}",
+        f"paint the {thing.word} {thing.colour}",
+        f"change the colour of the {thing.word} to {thing.colour}",
+    ]
 
 
 def _add(change: Change) -> list[str]:
@@ -206,8 +226,12 @@ def _background(change: Change) -> list[str]:
     background = change.after.background
     word = change.after.things[change.which].word
     if background not in PLAIN:
-        return [f"put it {background}", f"put the {word} {background}"]
-    return [f"make the background {background}", f"put it {name_background(background)}"]
+        return [f"put it {background}", f"put the {word} {background}", f"move it {background}"]
+    return [
+        f"make the background {background}",
+        f"put it {name_background(background)}",
+        f"change the background to {background}",
+    ]
 
 
 _WAYS: dict[str, Callable[[Change], list[str]]] = {
@@ -220,4 +244,5 @@ _WAYS: dict[str, Callable[[Change], list[str]]] = {
     "relation": _relation,
     "background": _background,
     "surroundings": _background,
+    ELSEWHERE: _background,
 }

@@ -25,7 +25,7 @@ from sfumato_plugins.control_images import Canny
 from starter_model.artwork import Sprites
 from starter_model.captions import caption
 from starter_model.config import ControlSettings
-from starter_model.diffusion import Denoising, Painter
+from starter_model.diffusion import Denoising, Painter, turned
 from starter_model.encoded import Batch, Encoded, read_scene
 from starter_model.render import render
 from starter_model.state import write_whole
@@ -145,7 +145,7 @@ class ControlTask(Denoising):
         rows = rng.integers(self.probed, len(self.drawn), size=self.share)
         said = ["" if rng.random() < UNSAID else caption(self.encoded.scenes[row], rng) for row in rows]
         hint = as_hints(self.drawn[rows], self.device)
-        return self.weighted(self.latents(rows), rng, said, hint=hint), self.share
+        return self.weighted(self.latents(rows), rng, said, turned(progress), hint=hint), self.share
 
     def check(self) -> dict[str, float]:
         """Errors at two noise levels with the picture's own edges, another's, and none, all without words."""

@@ -107,6 +107,11 @@ def loss_weight(snr: Tensor, prediction: str, detail: float = 0.0) -> Tensor:
     return weight * snr / (snr + 1) if prediction == "v_prediction" else weight
 
 
+def turned(progress: float) -> float:
+    """`loss_weight`'s detail after a share of the views: once words are read, surfaces and edges count."""
+    return min(1.0, max(0.0, (progress - 0.4) / 0.1))
+
+
 @dataclass(frozen=True, eq=False)
 class Held:
     """Pictures for the probe: held-out scenes with their latents."""
@@ -199,9 +204,7 @@ class DiffusionTask(Denoising):
         rows = rng.integers(len(table.scenes), size=count)
         latents = torch.from_numpy(table.latents[rows].astype(np.float32)).to(self.device)
         captions = [caption(table.scenes[row], rng) for row in rows]
-        # By then the words are read, and what is left to learn are surfaces and edges.
-        detail = min(1.0, max(0.0, (progress - 0.4) / 0.1))
-        return self.weighted(latents, rng, captions, detail), count
+        return self.weighted(latents, rng, captions, turned(progress)), count
 
     def check(self) -> dict[str, float]:
         """Errors at two noise levels under the right caption, another object, another background and none.

@@ -20,7 +20,7 @@ from transformers import CLIPTokenizer
 
 from starter_model.artwork import Sprites
 from starter_model.config import InstructSettings
-from starter_model.diffusion import Denoising, Painter
+from starter_model.diffusion import Denoising, Painter, turned
 from starter_model.encoded import Encoder, read_encoded
 from starter_model.orders import Order, Pixels, draw_orders, pictures, read_order, sentence
 from starter_model.vae import SCALE
@@ -114,7 +114,7 @@ class InstructTask(Denoising):
             said.append("" if lot < 2 * LEFT_OUT else words)
         blind = torch.from_numpy((turn >= LEFT_OUT) & (turn < 3 * LEFT_OUT)).to(self.device)
         shown = torch.where(blind[:, None, None, None], 0.0, picture / SCALE)
-        return self.weighted(result, rng, said, picture=shown), self.share
+        return self.weighted(result, rng, said, turned(progress), picture=shown), self.share
 
     def check(self) -> dict[str, float]:
         """Errors at two noise levels with the right order, another's, none, and without the picture."""

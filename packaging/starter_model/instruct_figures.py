@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,21 +13,26 @@ from numpy.typing import NDArray
 from sfumato.benchmark.judge import Reader, agrees
 from sfumato.method import Recipe
 from sfumato.models.wishes import FILE
-from sfumato.workshop import Workshop
 from starter_model.cases import changed_mask, expected
 from starter_model.changes import KINDS, draw_change
 from starter_model.config import Settings
-from starter_model.export import hashes
+from starter_model.making import Maker
 from starter_model.measures import Bench
 from starter_model.orders import TASKS, Order, draw_order, pictures, sentence
-from starter_model.sibling_figures import Figures, Pixels, begun
+from starter_model.sibling_figures import Figures, Pixels
 from starter_model.state import write_json
-from starter_model.swaps import edited, masked_decibels
+from starter_model.swaps import masked_decibels
 from starter_model.vae import round_trip
 
 EDITORS = ("instruct_pix2pix", "instruct_diffusion")
-GUIDANCES, PICTURE_GUIDANCES = (1.0, 1.5, 2.0, 3.0, 4.0), (1.0, 1.25, 1.5)
-"""What is tried of s_T and s_I, for each editor, since each has a formula of its own."""
+GUIDANCES = {
+    "instruct_pix2pix": ((1.0, 1.5, 2.0, 3.0, 4.0), (1.0, 1.25, 1.5)),
+    "instruct_diffusion": ((0.5, 1.0, 1.5, 2.5, 3.5), (0.5, 0.75, 1.0)),
+}
+"""What is tried of s_T and of s_I; at the first of both an editor's formula gives just what is predicted."""
+SWEPT_STEPS = 20
+NEARLY = 2
+"""By so many of the tried changes a pair of guidances may fall short of the best: that is chance."""
 SWEPT_SEED, SEED = 71, 61
 FORM = {"mark": "mark the pixels of", "circle": "circle"}
 """What InstructDiffusion's form calls a task, where that is not its name here."""
@@ -53,12 +57,13 @@ class Cases:
         kept = tuple(~changed_mask(a, b) for a, b in zip(shown, truths, strict=True))
         return cls(orders, np.stack(shown), np.stack(truths), kept)
 
-    def made(self, recipe: Recipe, workshop: Workshop) -> tuple[Pixels, Pixels]:
-        """What the program makes of them: finished, and as decoded."""
-        told = [recipe.model_copy(update={"instruction": sentence(order)}) for order in self.orders]
-        both = [edited(*each, workshop) for each in zip(self.shown, told, strict=True)]
-        finished, decoded = zip(*both, strict=True)
-        return np.stack(finished), np.stack(decoded)
+    def made(self, name: str, recipe: Recipe, maker: Maker) -> tuple[Pixels, Pixels]:
+        """What the program makes of them, each from another noise: finished, and as decoded."""
+        told = [
+            recipe.model_copy(update={"instruction": sentence(order), "seed": seed})
+            for seed, order in enumerate(self.orders)
+        ]
+        return maker.made(name, self.shown, told)
 
     def followed(self, made: Pixels, judge: Reader) -> list[bool]:
         """Whether all that should be there is found in each."""
@@ -80,73 +85,69 @@ def mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if len(values) else 0.0
 
 
-def swept(bench: Bench, settings: Settings, model: Path, workshop: Workshop, editor: str) -> list[Figures]:
+def swept(bench: Bench, settings: Settings, maker: Maker, editor: str) -> list[Figures]:
     """What each pair of guidances reaches on changes that no figure is measured on."""
     cases, rows = Cases.draw(bench, settings.instruct.swept, SWEPT_SEED), []
-    for words, picture in product(GUIDANCES, PICTURE_GUIDANCES):
+    start = maker.begun(editor)
+    for words, picture in product(*GUIDANCES[editor]):
+        pair = {"guidance": words, "picture_guidance": picture}
         tried = {"guidance": words, "editor_values": {"picture_guidance": picture}}
-        made, _ = cases.made(begun(model, editor, workshop).model_copy(update=tried), workshop)
-        row = {"guidance": words, "picture_guidance": picture}
+        steps = min(SWEPT_STEPS, start.steps)
+        made, _ = cases.made("swept", start.model_copy(update={**tried, "steps": steps}), maker)
         reached = {"followed": mean(cases.followed(made, bench.judge)), "rest_db": mean(cases.rest(made))}
-        rows.append(row | reached)
+        rows.append(pair | reached)
         print(f"instruct: {editor} {json.dumps(rows[-1])}", flush=True)
     return rows
 
 
-def choose_guidance(
-    bench: Bench, settings: Settings, model: Path, workshop: Workshop, kept: Path
-) -> dict[str, Figures]:
-    """The best guidances by editor (followed most, then the best rest), written into the model's wishes.
+def best(rows: Sequence[Figures], count: int) -> Figures:
+    """Of the rows that follow about as often as the best of them, the one that keeps the rest best."""
+    enough = max(row["followed"] for row in rows) - (NEARLY + 0.5) / count
+    return max((row for row in rows if row["followed"] >= enough), key=lambda row: row["rest_db"])
 
-    What was tried is kept in a file, so that the same weights are not tried twice.
-    """
-    tried = {"weights": hashes(model), "count": settings.instruct.swept}
-    found = json.loads(kept.read_text()) if kept.exists() else {}
-    if found.get("tried") != tried:
-        rows = {editor: swept(bench, settings, model, workshop, editor) for editor in EDITORS}
-        found = {"tried": tried, "rows": rows}
-        write_json(kept, found)
-    best = {
-        editor: max(rows, key=lambda row: (row["followed"], row["rest_db"]))
-        for editor, rows in found["rows"].items()
-    }
+
+def choose_guidance(bench: Bench, settings: Settings, maker: Maker) -> dict[str, Figures]:
+    """The best guidances by editor, written into the model's wishes; what was tried is told beside it."""
+    rows = {editor: swept(bench, settings, maker, editor) for editor in EDITORS}
+    write_json(maker.folder / "sweep.json", rows)
     names = ("guidance", "picture_guidance")
-    chosen = {editor: {name: row[name] for name in names} for editor, row in best.items()}
-    wishes = json.loads((model / FILE).read_text()) | {"editors": chosen}
-    write_json(model / FILE, wishes)
+    found = {editor: best(some, settings.instruct.swept) for editor, some in rows.items()}
+    chosen = {editor: {name: row[name] for name in names} for editor, row in found.items()}
+    wishes = json.loads((maker.model / FILE).read_text()) | {"editors": chosen}
+    write_json(maker.model / FILE, wishes)
     return chosen
 
 
-def measure_instructed(
-    bench: Bench, settings: Settings, model: Path, workshop: Workshop, kept: Path
-) -> tuple[Figures, Pixels]:
+def measure_instructed(bench: Bench, settings: Settings, maker: Maker) -> tuple[Figures, Pixels]:
     """How often held-out instructions are followed, by both editors, and what else changes; rows of a strip.
 
     `vae` figures are of the true results as the VAE gives them back: more cannot be reached as decoded.
-    `kept` holds what guidances were tried.
     """
-    chosen = choose_guidance(bench, settings, model, workshop, kept)
+    chosen = choose_guidance(bench, settings, maker)
     found = {f"{editor}_{name}": value for editor, row in chosen.items() for name, value in row.items()}
     cases = Cases.draw(bench, settings.instruct.checked, SEED)
-    best = round_trip(bench.parts.vae, cases.truths)
+    ceiling = round_trip(bench.parts.vae, cases.truths)
     found["truth_followed"] = mean(cases.followed(cases.truths, bench.judge))
-    found["vae_followed"] = mean(cases.followed(best, bench.judge))
-    found["rest_vae_db"] = mean(cases.rest(best))
+    found["vae_followed"] = mean(cases.followed(ceiling, bench.judge))
+    found["rest_vae_db"] = mean(cases.rest(ceiling))
     strips = [cases.shown[:10]]
     for editor in EDITORS:
-        made, decoded = cases.made(begun(model, editor, workshop), workshop)
+        made, decoded = cases.made("cases", maker.begun(editor), maker)
         reached = reached_by(cases, made, decoded, bench.judge)
         found |= {f"{editor}_{name}": value for name, value in reached.items()}
         strips.append(made[:10])
     strips.append(cases.truths[:10])
-    return found | measure_tasks(bench, settings, model, workshop), np.concatenate(strips)
+    return found | measure_tasks(bench, settings, maker), np.concatenate(strips)
 
 
 def reached_by(cases: Cases, made: Pixels, decoded: Pixels, judge: Reader) -> Figures:
-    """Followed and rest of one editor's results, in all and by kind."""
+    """Followed and rest of one editor's results, in all, by number of things and by kind."""
     good = cases.followed(made, judge)
+    things = [len(order.change.before.things) for order in cases.orders]
     found = {
         "followed": mean(good),
+        "followed_one": mean([hit for hit, count in zip(good, things, strict=True) if count == 1]),
+        "followed_two": mean([hit for hit, count in zip(good, things, strict=True) if count == 2]),
         "rest_db": mean(cases.rest(made)),
         "rest_decoded_db": mean(cases.rest(decoded)),
     }
@@ -160,34 +161,29 @@ def reached_by(cases: Cases, made: Pixels, decoded: Pixels, judge: Reader) -> Fi
     return found
 
 
-def asked(order: Order) -> dict[str, object]:
+def asked(order: Order, start: Recipe) -> Recipe:
     """A task as a person asks for it in InstructDiffusion's form."""
-    values = {"task": FORM.get(order.task, order.task)}
-    if not order.colour:
-        return {"instruction": "the picture", "editor_values": values}
-    word = order.change.before.things[order.change.which].word
-    return {"instruction": f"the {word}", "editor_values": values | {"colour": order.colour}}
+    values = {**start.editor_values, "task": FORM.get(order.task, order.task)}
+    said = "the picture"
+    if order.colour:
+        values["colour"] = order.colour
+        said = f"the {order.change.before.things[order.change.which].word}"
+    return start.model_copy(update={"instruction": said, "editor_values": values})
 
 
-def measure_tasks(bench: Bench, settings: Settings, model: Path, workshop: Workshop) -> Figures:
+def measure_tasks(bench: Bench, settings: Settings, maker: Maker) -> Figures:
     """Marking, circling, freeing of noise, blur and watermarks: dB to the true result.
 
     Before and after, finished and as decoded, and of the truth as the VAE gives it back.
     """
     rng, found = np.random.default_rng(62), {}
     each = max(1, settings.instruct.checked // 10)
-    start = begun(model, "instruct_diffusion", workshop)
+    start = maker.begun("instruct_diffusion")
     for task in TASKS:
         orders = [draw_order(task, bench.words, rng, kept=True) for _ in range(each)]
         drawn = [pictures(order, bench.sprites) for order in orders]
         shown, truths = (np.stack(some) for some in zip(*drawn, strict=True))
-        made = []
-        for order, picture in zip(orders, shown, strict=True):
-            said = asked(order)
-            values = {**start.editor_values, **said.pop("editor_values")}  # pyright: ignore
-            recipe = start.model_copy(update={**said, "editor_values": values})
-            made.append(edited(picture, recipe, workshop))
-        finished, decoded = (np.stack(some) for some in zip(*made, strict=True))
+        finished, decoded = maker.made(task, shown, [asked(order, start) for order in orders])
         results = {"before": shown, "after": finished, "decoded": decoded}
         results["vae"] = round_trip(bench.parts.vae, truths)
         whole = np.ones(shown.shape[1:3], bool)

@@ -13,12 +13,12 @@ from PIL import Image, ImageDraw
 
 from starter_model.artwork import Sprites
 from starter_model.blemishes import BLEMISHES
-from starter_model.changes import KINDS, Change, draw_change, instruction
+from starter_model.changes import ELSEWHERE, Change, draw_change, instruction
 from starter_model.encoded import read_scene
 from starter_model.render import Array, render
 from starter_model.world import PLAIN, draw_held_out_scene, draw_training_scene
 
-VERSION = 2
+VERSION = 3
 """Raise it when the same draw gives another order, picture or truth: they are then encoded anew."""
 TASKS = ("mark", "circle", "noise", "blur", "watermark")
 MARKS = ("red", "green", "blue", "yellow", "white")
@@ -26,22 +26,25 @@ OPACITY = 0.7
 """Of a mark: what is under it can still be made out."""
 # Relations, which move everything, and two changes at once are rarer; removing and marking are learnt slowly.
 SHARES = {
-    "object": 0.14,
-    "colour": 0.14,
-    "background": 0.09,
-    "surroundings": 0.09,
+    "object": 0.12,
+    "colour": 0.12,
+    "background": 0.06,
+    "surroundings": 0.06,
+    ELSEWHERE: 0.06,
     "add": 0.10,
     "remove": 0.12,
     "size": 0.06,
     "place": 0.06,
-    "relation": 0.03,
-    "two changes": 0.04,
-    "mark": 0.07,
+    "relation": 0.05,
+    "two changes": 0.05,
+    "mark": 0.06,
     "circle": 0.02,
     "noise": 0.02,
     "blur": 0.02,
     "watermark": 0.02,
 }
+PAIRS = 0.6
+"""Share of two things in the scenes of changes: held-out ones are mostly of two, and harder."""
 
 Pixels = NDArray[np.uint8]
 
@@ -69,8 +72,8 @@ def read_order(row: dict[str, object]) -> Order:
 
 def draw_order(kind: str, words: tuple[str, ...], rng: np.random.Generator, *, kept: bool) -> Order:
     """An order of one kind about held-out scenes if `kept`, else about scenes of training."""
-    if kind in KINDS:
-        return Order(draw_change(kind, words, rng, kept=kept))
+    if kind not in TASKS:
+        return Order(draw_change(kind, words, rng, kept=kept, pairs=PAIRS))
     scene = (draw_held_out_scene if kept else draw_training_scene)(rng, words)
     which = int(rng.integers(len(scene.things)))
     colour = str(rng.choice(MARKS)) if kind in ("mark", "circle") else ""
@@ -107,7 +110,7 @@ def sentence(order: Order, turn: float = 0.0) -> str:
 
 def recipe(words: tuple[str, ...], seed: int, count: int) -> dict[str, object]:
     """What decides which orders are drawn and what they show."""
-    drawn = {"words": words, "seed": seed, "count": count, "shares": SHARES}
+    drawn = {"words": words, "seed": seed, "count": count, "shares": SHARES, "pairs": PAIRS}
     return {**drawn, "version": VERSION, "marks": MARKS, "opacity": OPACITY}
 
 

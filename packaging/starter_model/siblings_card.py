@@ -14,6 +14,7 @@ from starter_model.config import Settings
 from starter_model.export import hashes
 from starter_model.instruct_figures import measure_instructed
 from starter_model.judge_stage import trained_judge
+from starter_model.making import Maker
 from starter_model.measures import Bench
 from starter_model.sampling import Parts
 from starter_model.sheets import write_sheet
@@ -95,8 +96,9 @@ ABOUT = {
 def figures(name: str, state: Path, settings: Settings, bench: Bench, model: Path) -> tuple[Figures, Pixels]:
     """What one sibling reaches, and rows of its sheet."""
     starter, workshop = base_folder(state), opened(state / name / "store")
+    maker = Maker(workshop, model, state / name / "made")
     measures: dict[str, Callable[[], tuple[Figures, Pixels]]] = {
-        "instruct": lambda: measure_instructed(bench, settings, model, workshop, state / name / "sweep.json"),
+        "instruct": lambda: measure_instructed(bench, settings, maker),
         "control": lambda: measure_controlled(bench, settings, starter, model, workshop),
         "turbo": lambda: measure_turbo(bench, settings, starter, model, workshop),
     }

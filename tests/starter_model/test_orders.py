@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from starter_model.artwork import Sprites
 from starter_model.blemishes import BLEMISHES, OPACITIES, watermarked
+from starter_model.changes import ELSEWHERE
 from starter_model.control import edges, lines
-from starter_model.orders import OPACITY, SHARES, TASKS, draw_order, draw_orders, pictures, sentence
+from starter_model.orders import OPACITY, SHARES, TASKS, Order, draw_order, draw_orders, pictures, sentence
 from starter_model.render import render
 from starter_model.sibling_figures import agreement
 from starter_model.vocabulary import words as vocabulary
-from starter_model.world import PLAIN
+from starter_model.world import PLAIN, held_out
 
 from sfumato_plugins.instruct_diffusion import InstructDiffusionParams
 
@@ -28,6 +29,16 @@ def test_orders_are_of_every_kind_and_said_in_known_words() -> None:
     assert {order.kind for order in orders} == SHARES.keys()
     said = {word for order in orders for turn in (0, 0.4, 0.99) for word in sentence(order, turn).split()}
     assert said <= set(vocabulary())
+
+
+def test_orders_also_lead_from_plain_backgrounds_to_places_and_back() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        change = draw_order(ELSEWHERE, WORDS, rng, kept=False).change
+        assert (change.before.background in PLAIN) != (change.after.background in PLAIN)
+        assert change.before.things == change.after.things
+        assert not held_out(change.after)
+        assert change.after.background in sentence(Order(change))
 
 
 @pytest.mark.parametrize("task", TASKS)

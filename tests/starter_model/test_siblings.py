@@ -10,7 +10,7 @@ import pytest
 import torch
 from diffusers.models.attention_processor import AttnProcessor
 from diffusers.schedulers.scheduling_lcm import LCMScheduler
-from starter_model import instruct_figures, siblings_stage
+from starter_model import instruct_figures, making, siblings_stage
 from starter_model import orders as ordering
 from starter_model.base import hold_to, read_base
 from starter_model.config import Settings
@@ -18,7 +18,7 @@ from starter_model.control import Controlled, as_hints, read_edges
 from starter_model.diffusion import Painter
 from starter_model.encoded import recipe_name
 from starter_model.instruct import Instructed, widened
-from starter_model.instruct_figures import EDITORS
+from starter_model.instruct_figures import EDITORS, best
 from starter_model.orders import SHARES
 from starter_model.precision import bfloat16_pays
 from starter_model.sampling import Parts
@@ -42,8 +42,7 @@ def sibling(request: pytest.FixtureRequest, starter: Path, tiny: Settings) -> tu
     """A sibling's name and the folder that its stage and `measure` leave."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(siblings_stage, "shipped", lambda: starter / "none")
-        patch.setattr(instruct_figures, "GUIDANCES", (1.0, 4.0))
-        patch.setattr(instruct_figures, "PICTURE_GUIDANCES", (1.0, 1.5))
+        patch.setattr(instruct_figures, "GUIDANCES", dict.fromkeys(EDITORS, ((1.0, 4.0), (1.0, 1.5))))
         train_sibling(request.param, starter, tiny, 60, "cpu")
         return request.param, measure_sibling(request.param, starter, tiny)
 
@@ -81,10 +80,34 @@ def test_the_program_opens_what_a_sibling_leaves(sibling: tuple[str, Path]) -> N
         assert starting(info, editor) == {"steps": 4, "guidance": wishes["guidance"], "solver": "ddim"}
         assert report[f"{editor}_guidance"] == wishes["guidance"]
         assert report[f"{editor}_picture_guidance"] == wishes["picture_guidance"]
-    rows = json.loads((folder.parent / "sweep.json").read_text())["rows"]
+    rows = json.loads((folder.parent / "made" / "sweep.json").read_text())
     assert [len(rows[editor]) for editor in EDITORS] == [4, 4]
+    both = {f"{editor}_followed_{count}" for editor in EDITORS for count in ("one", "two")}
+    assert both <= report.keys()
     ceilings = {"vae_followed", "rest_vae_db", "noise_vae_db"}
     assert ceilings | {"instruct_diffusion_rest_decoded_db", "watermark_decoded_db"} <= report.keys()
+
+
+def test_what_a_sibling_was_measured_on_is_not_made_again(
+    sibling: tuple[str, Path], starter: Path, tiny: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, folder = sibling
+    if name != "instruct":
+        return
+    before = (folder / "report.json").read_text()
+    monkeypatch.setattr(instruct_figures, "GUIDANCES", dict.fromkeys(EDITORS, ((1.0, 4.0), (1.0, 1.5))))
+    monkeypatch.setattr(making, "edited", lambda *_: pytest.fail("made again"))
+    assert (measure_sibling(name, starter, tiny) / "report.json").read_text() == before
+
+
+def test_guidances_that_follow_about_as_often_are_chosen_by_what_they_keep() -> None:
+    rows = [
+        {"followed": 0.9, "rest_db": 25.0},
+        {"followed": 0.8, "rest_db": 31.0},
+        {"followed": 0.6, "rest_db": 40.0},
+    ]
+    assert best(rows, 20) == rows[1]
+    assert best(rows, 100) == rows[0]
 
 
 def test_a_family_that_is_too_large_is_told(
