@@ -6,7 +6,9 @@ import math
 import os
 import signal
 import time
+from contextlib import suppress
 from multiprocessing.connection import wait as wait_for
+from pathlib import Path
 
 from torch import multiprocessing
 
@@ -14,12 +16,23 @@ from sfumato.errors import SfumatoError
 from starter_model.shared import Barrier, BrokenError
 from starter_model.training import Clock, Run
 
+AUTOGROUP = Path("/proc/self/autogroup")
+"""Linux shares processors between sessions first: in one of its own, an idle process takes its full part."""
+
 
 def be_idle() -> None:
     """Give way to everything else on the machine."""
     os.nice(19)
     if hasattr(os, "SCHED_IDLE"):
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    let_sessions_pass()
+
+
+def let_sessions_pass() -> None:
+    """Give way to other sessions, if this process leads its own: never with the shell it was started in."""
+    if AUTOGROUP.exists() and os.getsid(0) == os.getpid():
+        with suppress(OSError):
+            AUTOGROUP.write_text("19")
 
 
 def train(run: Run, seconds: float = math.inf) -> Clock:

@@ -3,6 +3,8 @@
 import errno
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -21,6 +23,19 @@ from sfumato.errors import InputError, SfumatoError, StorageError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 WORKERS = WorkerSettings(count=2, save_seconds=1000, check_views=10**9)
+
+
+@pytest.mark.parametrize("own_session", [True, False])
+def test_only_a_session_of_its_own_is_made_to_give_way(tmp_path: Path, own_session: bool) -> None:
+    (tmp_path / "autogroup").write_text("/autogroup-7 nice 0")
+    code = (
+        "from pathlib import Path; from starter_model import supervision;"
+        f"supervision.AUTOGROUP = Path({str(tmp_path / 'autogroup')!r}); supervision.let_sessions_pass()"
+    )
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "packaging")}
+    subprocess.run([sys.executable, "-c", code], env=env, start_new_session=own_session, check=True)
+    said = (tmp_path / "autogroup").read_text()
+    assert said == ("19" if own_session else "/autogroup-7 nice 0")
 
 
 class Line:
