@@ -24,9 +24,11 @@ from sfumato.params import Hint, Params
 
 
 class HEditParams(Params):
-    source_guidance: Annotated[float, Field(ge=0, le=50), Hint("Away from the old words", step=0.5)] = 5.0
+    away: Annotated[
+        float, Field(ge=0, le=2), Hint("Away from the old words", unit="times guidance", step=0.1)
+    ] = 1.0
     """How strongly the edit leaves what the source prompt says. As much as the guidance is the purest change
-    and costs a row less; lower lets the new words add more of their own."""
+    and costs a row less; lower lets the new words add more of their own, higher scrambles the picture."""
     form: Annotated[Literal["implicit", "explicit"], Field(), Hint("Look")] = "implicit"
     """Ask for the difference where a step arrives (can be repeated) or where it starts (cheaper)."""
     iterations: Annotated[int, Field(ge=1, le=5), Hint("Repeat", unit="times")] = 1
@@ -101,16 +103,15 @@ class Difference:
     @property
     def rows(self) -> tuple[Row, ...]:
         """With equal guidances ε_∅ falls out of the difference."""
-        equal = self.request.guidance == self.request.params.source_guidance
-        return (self.s, self.c) if equal else (self.u, self.s, self.c)
+        return (self.s, self.c) if self.request.params.away == 1 else (self.u, self.s, self.c)
 
     def __call__(self, eps: Mapping[str, Tensor]) -> Tensor:
         """f, (1, C, h, w)"""
-        w, w_hat = self.request.guidance, self.request.params.source_guidance
+        w, away = self.request.guidance, self.request.params.away
         s, c = eps["tgt.s"], eps["tgt.c"]
-        if w == w_hat:
+        if away == 1:
             return w * (c - s)
-        return w * (c - eps["tgt.u"]) - w_hat * (s - eps["tgt.u"])
+        return w * (c - eps["tgt.u"]) - away * w * (s - eps["tgt.u"])
 
     def branches(self, explicit: bool) -> list[Branch]:
         """The source where something reads or needs it, and the edit: f joins in only if it is `explicit`."""

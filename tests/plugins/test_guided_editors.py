@@ -231,6 +231,7 @@ def on_trajectory(request: EditRequest[Any], model: Any, *, pin: bool = True) ->
 
 
 CLOSED = {"cross_steps": 0.0, "self_steps": 0.0}
+UNEQUAL = {"away": 0.8}
 
 
 def h_edit(request: EditRequest[Any], inversion: Inversion, model: Any, **params: Any) -> torch.Tensor:
@@ -268,7 +269,7 @@ def test_fresh_noise_in_every_step_leaves_h_edit_its_picture(
 def test_h_edit_of_equal_prompts_moves_with_unequal_guidances(tiny_model: Any, tiny_request: Make) -> None:
     same = tiny_request(target="a cat on the grass", guidance=5.0)
     inversion = on_trajectory(same, tiny_model)
-    moved = h_edit(same, inversion, tiny_model, source_guidance=2.0)
+    moved = h_edit(same, inversion, tiny_model, away=0.4)
     assert not torch.allclose(moved, same.x0, atol=1e-2)
 
 
@@ -283,7 +284,7 @@ def test_explicit_h_edit_is_its_equation(tiny_model: Any, tiny_request: Make) ->
     """x_{t-1} = x^base + κ (ε_tgt^w - ε_src^ŵ), both at x_t, in a run of one step."""
     request = tiny_request(guidance=7.5, steps=1, eta=1.0)
     maps = noise_maps(request, tiny_model, prompt=request.source)
-    got = h_edit(request, maps, tiny_model, form="explicit", source_guidance=4.0, **CLOSED)
+    got = h_edit(request, maps, tiny_model, form="explicit", away=4.0 / 7.5, **CLOSED)
     level, schedule = maps.grid.levels[0], tiny_model.schedule
     with torch.no_grad():
         eps = differences(request, tiny_model, maps.at(0), int(level))
@@ -297,7 +298,7 @@ def test_implicit_h_edit_is_its_equation(tiny_model: Any, tiny_request: Make) ->
     """Two rounds at x_{t-1}, the second drawn back by the gradient of the published L1 loss."""
     request = tiny_request(guidance=7.5, steps=1, eta=1.0)
     maps = noise_maps(request, tiny_model, prompt=request.source)
-    params = {"source_guidance": 4.0, "iterations": 2, "restore": 0.3}
+    params = {"away": 4.0 / 7.5, "iterations": 2, "restore": 0.3}
     got = h_edit(request, maps, tiny_model, **params, **CLOSED)
     kappa = solver("ddim", tiny_model.schedule, maps.grid, 1.0).gain(0)
     x = request.x0
@@ -335,12 +336,12 @@ def test_h_edit_on_a_model_without_attention_says_so(
     ("params", "rows"),
     [
         # x^base is tgt.s; f adds tgt.c, and tgt.u where the guidances differ; the trajectory costs src.c.
-        ({"form": "explicit", "source_guidance": 4.0, **CLOSED}, 8 * 2),
-        ({"form": "explicit", **CLOSED}, 8 * 3),
-        ({"form": "explicit"}, 8 * 3 + 3),
-        ({"form": "implicit", **CLOSED}, 8 * 4),
-        ({"form": "implicit"}, 8 * 4 + 3),
-        ({"form": "implicit", "iterations": 2, **CLOSED}, 8 * 7),
+        ({"form": "explicit", **CLOSED}, 8 * 2),
+        ({"form": "explicit", **UNEQUAL, **CLOSED}, 8 * 3),
+        ({"form": "explicit", **UNEQUAL}, 8 * 3 + 3),
+        ({"form": "implicit", **UNEQUAL, **CLOSED}, 8 * 4),
+        ({"form": "implicit", **UNEQUAL}, 8 * 4 + 3),
+        ({"form": "implicit", "iterations": 2, **UNEQUAL, **CLOSED}, 8 * 7),
     ],
 )
 def test_what_h_edit_costs(params: Any, rows: int, tiny_model: Any, tiny_request: Make) -> None:

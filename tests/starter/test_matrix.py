@@ -18,7 +18,7 @@ BACKGROUND, COLOUR = "800000000007", "600000000004"
 FLOORS = {
     "reprompt": 12,
     "p2p": 20,
-    "h_edit": 10,
+    "h_edit": 24,
     "masactrl": 11,
     "pix2pix_zero": 9,
     "plug_and_play": 11,
