@@ -145,6 +145,13 @@ class EditPanel(QWidget):
         """Take a model, as if it had been chosen in the list."""
         self._methods.choose_model(name)
 
+    def follow_models(self) -> None:
+        """Have settings that nobody chose begin as the chosen model wishes; no model was known before."""
+        recipe = self.recipe()
+        now = self.starting(recipe.model, recipe.editor)
+        self._settings.follow(starting(None, recipe.editor), now)
+        self._refresh()
+
     def run(self) -> None:
         """Ask for a run, unless something is missing; an unlocked seed is thrown anew."""
         if not self._run_box.can_run:

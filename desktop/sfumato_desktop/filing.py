@@ -43,8 +43,10 @@ class Filing(QObject):
         super().__init__(window)
         self._window = window
         self._preferences = preferences
-        self.fresh: Callable[[], Recipe] = Recipe
-        """What an edit of a newly opened picture starts with."""
+        self.fresh: Callable[..., Recipe] = lambda model="", editor="": Recipe()
+        """What an edit of a newly opened picture starts with, perhaps with a certain model and editor."""
+        self.begun: Session | None = None
+        """What was opened last, if its recipe is such a start."""
 
     # Opening -----------------------------------------------------------------------------------
 
@@ -61,20 +63,24 @@ class Filing(QObject):
         with self._told():
             project = path.suffix.lower() == PROJECT
             document = open_project(path) if project else open_image(path)
-            if document.recipe == Recipe():
-                document.recipe = self.fresh()
             self._preferences.add_recent(path)
             self._preferences.set_last_folder(path.parent)
-            self.opened.emit(Session(document, path if project else None))
+            session = Session(document, path if project else None)
+            if document.recipe == Recipe():
+                document.recipe = self.fresh()
+                self.begun = session
+            self.opened.emit(session)
 
     def open_sample(self, sample: Sample) -> None:
         """Open a sample with its prompts and mask in place."""
         with self._told():
             document = open_image(sample.path)
-            document.recipe = Recipe(source=sample.source, target=sample.target)
+            said = {"source": sample.source, "target": sample.target}
+            document.recipe = self.fresh(Recipe().model, sample.editor).model_copy(update=said)
             if sample.mask is not None:
                 document.mask = open_mask(sample.mask, (document.width, document.height))
-            self.opened.emit(Session(document))
+            self.begun = Session(document)
+            self.opened.emit(self.begun)
 
     def ask_and_load_recipe(self, session: Session) -> None:
         """Take the recipe of a recipe file, or of a picture that Sfumato exported, into the edit panel."""
@@ -108,6 +114,7 @@ class Filing(QObject):
         layers = [Layer("Pasted picture", pixels)]
         session = Session(Document(width, height, layers, title=layers[0].name, recipe=self.fresh()))
         session.never_saved()
+        self.begun = session
         self.opened.emit(session)
 
     def paste(self, session: Session | None) -> None:

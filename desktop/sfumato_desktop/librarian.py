@@ -59,12 +59,13 @@ class Librarian(QObject):
         self._shelf = Shelf(self._settings, ready.checkpoints)
         self.catalogue_changed.emit(ready)
 
-    def fresh_recipe(self) -> Recipe:
-        """What an edit of a newly opened picture starts with."""
+    def fresh_recipe(self, model: str = "", editor: str = "") -> Recipe:
+        """What an edit of a newly opened picture starts with, by default with the person's own model."""
         settings = self._shelf.settings if self._shelf else self._settings
-        model = settings.default_model or Recipe().model
-        kept = self.starting(model, Recipe().editor)
-        return Recipe.model_validate({"model": model, **kept, "size": None})
+        model = model or settings.default_model or Recipe().model
+        editor = editor or Recipe().editor
+        kept = self.starting(model, editor)
+        return Recipe.model_validate({"model": model, "editor": editor, **kept, "size": None})
 
     def defaults(self, name: str) -> ModelDefaults:
         """What the person chose that recipes for a model start with."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from sfumato.method import Recipe
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -17,6 +19,7 @@ class Sample:
     source: str
     target: str
     mask: Path | None = None
+    editor: str = Recipe().editor
 
 
 def load_samples() -> tuple[Sample, ...]:
@@ -33,6 +36,7 @@ def load_samples() -> tuple[Sample, ...]:
             entry["source"],
             entry["target"],
             folder / entry["mask"] if "mask" in entry else None,
+            entry.get("editor", Recipe().editor),
         )
         for entry in entries
         if (folder / entry["file"]).is_file()

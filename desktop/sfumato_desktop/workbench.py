@@ -184,8 +184,11 @@ class Workbench(QObject):
     # The panel ---------------------------------------------------------------------------------
 
     def _catalogue_ready(self, ready: Ready) -> None:
-        self.catalogue = ready
+        early, self.catalogue = self.catalogue is None, ready
         self._panel.set_catalogue(ready)
+        if early and self.session is not None and self.session is self.filing.begun:
+            self._panel.follow_models()  # what it began with was said before any model was known
+            self.session.document.recipe = self._panel.recipe()
         self._layers.set_titles({method.name: method.title for method in ready.methods})
         for broken in ready.broken:
             self._status.say(f"{broken.plugin} could not be used: {broken.error}")

@@ -19,7 +19,7 @@ INDEX = json.loads((SAMPLES / "index.json").read_text(encoding="utf-8"))
 
 @pytest.mark.parametrize("entry", INDEX, ids=lambda entry: entry["file"])
 def test_sample_has_a_picture_both_prompts_and_a_credit(entry: dict[str, str]):
-    assert set(entry) - {"mask"} == {"file", "title", "source", "target", "credit"}
+    assert set(entry) - {"mask", "editor"} == {"file", "title", "source", "target", "credit"}
     assert all(entry.values())
     assert entry["source"] != entry["target"]
     with Image.open(SAMPLES / entry["file"]) as picture:

@@ -14,13 +14,22 @@ from PySide6.QtWidgets import QAbstractButton, QFileDialog, QMenu, QMessageBox
 from sfumato.document.commands import AddLayer, SetVisible
 from sfumato.document.compositor import flatten
 from sfumato.document.layers import EditInfo, Layer
+from sfumato.events import Defaults, ModelInfo, Ready
 from sfumato.files.images import export_image, read_recipe
-from sfumato.method import Recipe
+from sfumato.method import Ability, MethodInfo, Need, Recipe
 from sfumato_desktop import images
 from sfumato_desktop.dialogs import Dialog
 from sfumato_desktop.export_dialog import ExportChoice, ExportDialog
 from sfumato_desktop.samples import Sample, load_samples
 from sfumato_desktop.window import MainWindow
+
+WISHES = Defaults(steps=20, guidance=2.5, editors={"swap": {"guidance": 4}})
+MODEL = ModelInfo("starter", "Starter", 128, 16, frozenset(Ability), defaults=WISHES)
+METHODS = tuple(
+    MethodInfo("editor", name, name.title(), "", "", frozenset({Need.IMAGE}), frozenset(), ())
+    for name in ("p2p", "swap")
+)
+READY = Ready(METHODS, (MODEL,), ())
 
 
 def _answer(monkeypatch: pytest.MonkeyPatch, button: QMessageBox.StandardButton) -> list[str]:
@@ -226,6 +235,24 @@ def test_a_sample_brings_its_prompts_and_mask(window: MainWindow, tmp_path: Path
     assert window.panel.recipe().target == "a dog"
     assert window.canvas.scene.show_overlay
     assert not window.isWindowModified()
+
+
+def test_what_is_opened_before_the_models_are_known_begins_as_its_model_wishes(
+    window: MainWindow, photo: Path
+) -> None:
+    window.workbench.filing.open(photo)
+    assert window.panel.recipe().guidance == 5
+    window.jobs.ready.emit(READY)
+    assert (window.panel.recipe().guidance, window.panel.recipe().steps) == (2.5, 20)
+    assert not window.isWindowModified()
+    window.workbench.filing.open_sample(Sample(photo, "Try", "a cat", "a dog", editor="swap"))
+    shown = window.panel.recipe()
+    assert (shown.guidance, shown.editor, shown.model) == (4, "swap", "starter")
+
+
+def test_what_a_project_was_saved_with_stays_when_the_models_come(opened: MainWindow) -> None:
+    opened.jobs.ready.emit(READY)
+    assert opened.panel.recipe().guidance == 5
 
 
 def test_the_bundled_samples_open(window: MainWindow) -> None:
