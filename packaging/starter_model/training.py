@@ -202,7 +202,7 @@ class Run:
 def warm_start(run: Run, files: dict[str, Path], note: Path) -> int:
     """Fill a run without state from committed float16 weights; the views they had, 0 where none fit.
 
-    The clock goes on with their views and minutes.
+    The clock goes on with their views and minutes; saved at once, so that finished weights can be measured.
 
     `files` maps a prefix of parameter names to a weights file, `note` is the training.json beside them.
     """
@@ -221,4 +221,5 @@ def warm_start(run: Run, files: dict[str, Path], note: Path) -> int:
     minutes = told.get(run.task.name, told).get("minutes", 0)  # a whole model's note tells of each stage
     run.clock = Clock(views=int(told["views"]), seconds=60 * float(minutes))
     run.record(run.clock)
+    run.save()
     return run.clock.views

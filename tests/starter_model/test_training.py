@@ -137,6 +137,7 @@ def test_a_lost_state_is_made_good_by_committed_weights(tmp_path: Path) -> None:
     assert found.task.model.weight.item() == 1.5
     assert float(found.weights.average[0]) == 1.5
     assert not found.weights.first.any()
+    assert run(tmp_path, Line(400)).resumed  # finished ones can be measured without any training
     assert train(found).views == 400
     assert warm_start(run(tmp_path, Line(400)), {"": file}, note) == 0  # there is a state now
 
