@@ -226,7 +226,7 @@ def _background(change: Change) -> list[str]:
     background = change.after.background
     word = change.after.things[change.which].word
     if background not in PLAIN:
-        return [f"put it {background}", f"put the {word} {background}", f"move it {background}"]
+        return [f"put it {background}", f"put the {word} {background}"]
     return [
         f"make the background {background}",
         f"put it {name_background(background)}",

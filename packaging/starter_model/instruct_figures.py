@@ -161,14 +161,14 @@ def reached_by(cases: Cases, made: Pixels, decoded: Pixels, judge: Reader) -> Fi
     return found
 
 
-def asked(order: Order, start: Recipe) -> Recipe:
+def asked(seed: int, order: Order, start: Recipe) -> Recipe:
     """A task as a person asks for it in InstructDiffusion's form."""
     values = {**start.editor_values, "task": FORM.get(order.task, order.task)}
     said = "the picture"
     if order.colour:
         values["colour"] = order.colour
         said = f"the {order.change.before.things[order.change.which].word}"
-    return start.model_copy(update={"instruction": said, "editor_values": values})
+    return start.model_copy(update={"instruction": said, "editor_values": values, "seed": seed})
 
 
 def measure_tasks(bench: Bench, settings: Settings, maker: Maker) -> Figures:
@@ -183,7 +183,7 @@ def measure_tasks(bench: Bench, settings: Settings, maker: Maker) -> Figures:
         orders = [draw_order(task, bench.words, rng, kept=True) for _ in range(each)]
         drawn = [pictures(order, bench.sprites) for order in orders]
         shown, truths = (np.stack(some) for some in zip(*drawn, strict=True))
-        finished, decoded = maker.made(task, shown, [asked(order, start) for order in orders])
+        finished, decoded = maker.made(task, shown, [asked(*each, start) for each in enumerate(orders)])
         results = {"before": shown, "after": finished, "decoded": decoded}
         results["vae"] = round_trip(bench.parts.vae, truths)
         whole = np.ones(shown.shape[1:3], bool)
