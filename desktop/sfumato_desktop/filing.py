@@ -45,8 +45,6 @@ class Filing(QObject):
         self._preferences = preferences
         self.fresh: Callable[..., Recipe] = lambda model="", editor="": Recipe()
         """What an edit of a newly opened picture starts with, perhaps with a certain model and editor."""
-        self.begun: Session | None = None
-        """What was opened last, if its recipe is such a start."""
 
     # Opening -----------------------------------------------------------------------------------
 
@@ -68,7 +66,7 @@ class Filing(QObject):
             session = Session(document, path if project else None)
             if document.recipe == Recipe():
                 document.recipe = self.fresh()
-                self.begun = session
+                session.begun = True
             self.opened.emit(session)
 
     def open_sample(self, sample: Sample) -> None:
@@ -79,8 +77,9 @@ class Filing(QObject):
             document.recipe = self.fresh(Recipe().model, sample.editor).model_copy(update=said)
             if sample.mask is not None:
                 document.mask = open_mask(sample.mask, (document.width, document.height))
-            self.begun = Session(document)
-            self.opened.emit(self.begun)
+            session = Session(document)
+            session.begun = True
+            self.opened.emit(session)
 
     def ask_and_load_recipe(self, session: Session) -> None:
         """Take the recipe of a recipe file, or of a picture that Sfumato exported, into the edit panel."""
@@ -114,7 +113,7 @@ class Filing(QObject):
         layers = [Layer("Pasted picture", pixels)]
         session = Session(Document(width, height, layers, title=layers[0].name, recipe=self.fresh()))
         session.never_saved()
-        self.begun = session
+        session.begun = True
         self.opened.emit(session)
 
     def paste(self, session: Session | None) -> None:

@@ -39,6 +39,8 @@ class Session(QObject):
         self.document = document
         self.path = path
         """The project file it is saved in, if any."""
+        self.begun = False
+        """Whether its recipe was given to it at opening: nobody chose it."""
         self.undo_stack = QUndoStack(self)
         self.undo_stack.cleanChanged.connect(self.title_changed)
         self.undo_stack.indexChanged.connect(self.stepped)

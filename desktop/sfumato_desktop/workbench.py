@@ -186,7 +186,7 @@ class Workbench(QObject):
     def _catalogue_ready(self, ready: Ready) -> None:
         early, self.catalogue = self.catalogue is None, ready
         self._panel.set_catalogue(ready)
-        if early and self.session is not None and self.session is self.filing.begun:
+        if early and self.session is not None and self.session.begun:
             self._panel.follow_models()  # what it began with was said before any model was known
             self.session.document.recipe = self._panel.recipe()
         self._layers.set_titles({method.name: method.title for method in ready.methods})

@@ -11,6 +11,7 @@ from typing import Annotated
 import platformdirs
 import torch
 import typer
+from safetensors import SafetensorError
 
 from sfumato.errors import InputError, SfumatoError
 from starter_model import (
@@ -25,6 +26,7 @@ from starter_model import (
 from starter_model.artwork import Sprites
 from starter_model.cases import write_world_cases
 from starter_model.config import Settings, read_settings
+from starter_model.state import trouble
 from starter_model.supervision import be_idle
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -32,6 +34,7 @@ State = Annotated[Path | None, typer.Option(help="Where everything is kept; by d
 Config = Annotated[Path | None, typer.Option(help="Settings other than starter.toml.")]
 For = Annotated[str, typer.Option("--for", help="Stop by itself after so long: 90s, 160m, 8h.")]
 Device = Annotated[str, typer.Option(help="cpu or cuda; by default cuda where there is one.")]
+Anew = Annotated[bool, typer.Option("--anew", help="Where there is no state, begin from nothing.")]
 
 
 def seconds(text: str) -> float:
@@ -72,10 +75,12 @@ def data(state: State = None, config: Config = None) -> None:
 
 
 @app.command()
-def vae(state: State = None, config: Config = None, lasting: For = "", device: Device = "") -> None:
+def vae(
+    state: State = None, config: Config = None, lasting: For = "", device: Device = "", anew: Anew = False
+) -> None:
     """Train the autoencoder; freeze it with `freeze` when its budget is spent."""
     folder, settings = begin(state, config)
-    vae_stage.train_vae(folder, settings, seconds(lasting), choose(device))
+    vae_stage.train_vae(folder, settings, seconds(lasting), choose(device), anew=anew)
 
 
 @app.command()
@@ -85,31 +90,39 @@ def freeze(state: State = None, config: Config = None, out: Path | None = None) 
 
 
 @app.command()
-def diffusion(state: State = None, config: Config = None, lasting: For = "", device: Device = "") -> None:
+def diffusion(
+    state: State = None, config: Config = None, lasting: For = "", device: Device = "", anew: Anew = False
+) -> None:
     """Train denoiser and text encoder on the frozen autoencoder's latents."""
     folder, settings = begin(state, config)
-    diffusion_stage.train_diffusion(folder, settings, seconds(lasting), choose(device))
+    diffusion_stage.train_diffusion(folder, settings, seconds(lasting), choose(device), anew=anew)
 
 
 @app.command()
-def instruct(state: State = None, config: Config = None, lasting: For = "", device: Device = "") -> None:
+def instruct(
+    state: State = None, config: Config = None, lasting: For = "", device: Device = "", anew: Anew = False
+) -> None:
     """Train the sibling that follows instructions; it begins with the finished starter."""
     folder, settings = begin(state, config)
-    siblings_stage.train_sibling("instruct", folder, settings, seconds(lasting), choose(device))
+    siblings_stage.train_sibling("instruct", folder, settings, seconds(lasting), choose(device), anew=anew)
 
 
 @app.command()
-def control(state: State = None, config: Config = None, lasting: For = "", device: Device = "") -> None:
+def control(
+    state: State = None, config: Config = None, lasting: For = "", device: Device = "", anew: Anew = False
+) -> None:
     """Train the ControlNet that draws along edges, beside the finished starter."""
     folder, settings = begin(state, config)
-    siblings_stage.train_sibling("control", folder, settings, seconds(lasting), choose(device))
+    siblings_stage.train_sibling("control", folder, settings, seconds(lasting), choose(device), anew=anew)
 
 
 @app.command()
-def turbo(state: State = None, config: Config = None, lasting: For = "", device: Device = "") -> None:
+def turbo(
+    state: State = None, config: Config = None, lasting: For = "", device: Device = "", anew: Anew = False
+) -> None:
     """Distil the sibling that needs four steps from the finished starter."""
     folder, settings = begin(state, config)
-    siblings_stage.train_sibling("turbo", folder, settings, seconds(lasting), choose(device))
+    siblings_stage.train_sibling("turbo", folder, settings, seconds(lasting), choose(device), anew=anew)
 
 
 @app.command()
@@ -167,6 +180,8 @@ def main() -> None:
         app()
     except SfumatoError as error:
         raise SystemExit(str(error)) from None
+    except (OSError, SafetensorError) as error:  # libraries write whole folders, and say it in their own way
+        raise SystemExit(str(trouble(error))) from None
 
 
 if __name__ == "__main__":

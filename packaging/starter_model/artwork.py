@@ -39,13 +39,20 @@ def fetch(folder: Path) -> Path:
             )
         done = subprocess.run([npm, "pack", PACKAGE], cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode or not archive.exists():
-            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise SfumatoError(
-                f"npm could not fetch {PACKAGE}: {reason}",
+                f"npm could not fetch {PACKAGE}: {reason(done.stderr)}",
                 advice=f"Check the connection, or put {ARCHIVE} into {folder} yourself.",
             )
     verify(archive)
     return archive
+
+
+def reason(said: str) -> str:
+    """Of all that npm says about a failure the line that tells most."""
+    lines = [line.removeprefix("npm error").strip() for line in said.splitlines()]
+    lines = [line for line in lines if line and "complete log" not in line]
+    telling = [line for line in lines if "reason:" in line or "failed" in line]
+    return (telling or lines or ["no reason given."])[0]
 
 
 def verify(archive: Path) -> None:

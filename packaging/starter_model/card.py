@@ -29,6 +29,8 @@ class Goal:
     figure: Callable[[Report], float]
     least: float | None = None
     most: float | None = None
+    needed: str = ""
+    """What it would take, where it is missed."""
 
     def met(self, report: Report) -> bool:
         """Whether the report reaches it."""
@@ -48,6 +50,10 @@ def lost(report: Report, before: str, after: str) -> float:
     return report[before] - report[after]
 
 
+FINER = (
+    "A latent is eight pixels wide, and one at an edge holds some of what changes and some of what should "
+    "stay: a finer grid of latents would help, more views hardly do."
+)
 GOALS = (
     Goal("VAE round trip, held-out composites, dB", lambda r: r["vae_held_out_db"], least=31),
     Goal(
@@ -69,6 +75,7 @@ GOALS = (
             f"one-word changes: rest lost to the VAE {how}, dB",
             lambda r, n=f"swap_{name}_db": lost(r, "swap_vae_db", n),
             most=1,
+            needed=FINER,
         )
         for name, how in (("finished", "in the finished picture"), ("rest", "as decoded"))
     ),
@@ -85,6 +92,17 @@ GOALS = (
     ),
 )
 
+SHEETS = {
+    "grid.png": "Held-out prompts of one object, then of two, painted.",
+    "inversion.png": "Rows: held-out pictures; as the VAE gives them back; inverted and painted again.",
+    "word_swap.png": "Rows: prompts painted; the same noise painted under a prompt with one word changed.",
+    "edits.png": (
+        "Rows: held-out pictures; one word of their prompt changed by direct inversion and Prompt-to-Prompt, "
+        "as the program finishes them; the true results."
+    ),
+}
+"""What is in the sample sheets."""
+
 UNKNOWN = """\
 - Anything else. An unknown word falls apart into letters and has next to no meaning for it.
 - People, writing, photographs. It can be used on a photograph inside a mask, and paints its own toy-like
@@ -100,8 +118,11 @@ def table(goals: Sequence[Goal], report: Report) -> list[str]:
 
 def more(report: Report, history: History) -> Iterator[str]:
     """What is missing, and what more training would buy, by what the last of it bought."""
-    missed = [goal.title for goal in GOALS if report and not goal.met(report)]
-    yield f"Goals not reached: {'; '.join(missed)}." if missed else "Every goal is reached." if report else ""
+    missed = [goal for goal in GOALS if report and not goal.met(report)]
+    titles = "; ".join(goal.title for goal in missed)
+    yield f"Goals not reached: {titles}." if missed else "Every goal is reached." if report else ""
+    for needed in dict.fromkeys(goal.needed for goal in missed if goal.needed):
+        yield from ("", needed)
     rows = [row for row in history.log if "right_600" in row]
     if len(rows) > 5:
         then, now = rows[-1 - len(rows) // 5], rows[-1]
@@ -109,7 +130,7 @@ def more(report: Report, history: History) -> Iterator[str]:
         yield ""
         yield (
             f"From {then['views']:,.0f} to {now['views']:,.0f} views the held-out error at step 600 fell by "
-            f"{fallen:.1f} % (from {then['right_600']:.4f} to {now['right_600']:.4f})."
+            f"{fallen:.1f} % (from {then['right_600']:.5f} to {now['right_600']:.5f})."
         )
 
 
@@ -163,6 +184,11 @@ def measured(report: Report) -> list[str]:
     ]
 
 
+def shown(sheet: str) -> list[str]:
+    """A sheet with what its rows are."""
+    return [f"![{sheet}](samples/{sheet})", "", SHEETS.get(sheet, ""), ""]
+
+
 def card(report: Report, history: History, weights: dict[str, str], sheets: list[str]) -> str:
     """The card as Markdown; without a whole report it says that nothing was measured."""
     whole = report if "seconds_per_picture" in report else {}
@@ -175,7 +201,7 @@ def card(report: Report, history: History, weights: dict[str, str], sheets: list
         "What it does not know": [UNKNOWN.rstrip()],
         "How good it is": measured(whole),
         "What more would buy": [*more(whole, history)],
-        "Samples": [f"![{sheet}](samples/{sheet})" for sheet in sheets] or ["None yet."],
+        "Samples": [line for sheet in sheets for line in shown(sheet)] or ["None yet."],
         "How it was trained": ["From nothing, by the recipe in `packaging/starter_model`.", "", *trained],
         "Licence": [LICENCE],
         "Weights (SHA-256)": [f"- `{name}`: `{value}`" for name, value in weights.items()],

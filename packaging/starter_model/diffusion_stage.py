@@ -22,6 +22,8 @@ from starter_model.training import Run, warm_start
 from starter_model.vae import SCALE, encode, to_tensor, weights_folder
 from starter_model.vocabulary import write_tokenizer
 
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+
 
 def shipped() -> Path:
     """The model in the repository."""
@@ -41,7 +43,7 @@ def frozen_vae(folder: Path) -> Path:
 
 def encoded_place(folder: Path, vae: Path, name: str = "encoded") -> Path:
     """Where what one autoencoder has encoded is kept: another one's latents are another's."""
-    content = (vae / "diffusion_pytorch_model.safetensors").read_bytes()
+    content = (vae / WEIGHTS).read_bytes()
     return folder / f"{name}-{hashlib.sha256(content).hexdigest()[:8]}"
 
 
@@ -76,16 +78,29 @@ def diffusion_run(folder: Path, settings: Settings, device: str, encoded: dict[i
     return Run(task, folder / "diffusion", settings.workers, seed=settings.seed, device=device)
 
 
-def train_diffusion(folder: Path, settings: Settings, seconds: float, device: str) -> None:
-    """Train the painter; a lost state is made good by committed weights where they are of its shape."""
-    run = diffusion_run(folder, settings, device, encode_world(folder, settings, frozen_vae(folder)))
+def goes_on(run: Run, vae: Path) -> int:
+    """Fill a run without state from the shipped model, if it is for this autoencoder; the views it had."""
     model = shipped()
     files = {
-        "unet.": model / "unet" / "diffusion_pytorch_model.safetensors",
+        "unet.": model / "unet" / WEIGHTS,
         "text.": model / "text_encoder" / "model.safetensors",
     }
-    if start := warm_start(run, files, model / "training.json"):
+    own = model / "vae" / WEIGHTS
+    if not own.exists() or own.read_bytes() != (vae / WEIGHTS).read_bytes():
+        return 0
+    return warm_start(run, files, model / "training.json")
+
+
+def train_diffusion(
+    folder: Path, settings: Settings, seconds: float, device: str, *, anew: bool = False
+) -> None:
+    """Train the painter; a lost state is made good by the shipped weights, unless begun `anew`."""
+    vae, run = frozen_vae(folder), diffusion_run(folder, settings, device, {})
+    if not anew and (start := goes_on(run, vae)):
         print(f"diffusion: no state in {folder}; goes on from the committed weights at {start:,} views")
+    if run.clock.views < run.task.views:
+        assert isinstance(run.task, DiffusionTask)
+        run.task.encoded = encode_world(folder, settings, vae)
     clock = train(run, seconds)
     if clock.views >= run.task.views:
         run.check()

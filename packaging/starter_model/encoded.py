@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -102,6 +103,20 @@ def recipe_name(name: str, recipe: Mapping[str, object]) -> str:
     return f"{name}-{hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:8]}"
 
 
+@contextmanager
+def processes(count: int, kept: str) -> Iterator[ProcessPoolExecutor]:
+    """Processes that make pictures. SfumatoError, with what is `kept`, where one is killed."""
+    try:
+        with ProcessPoolExecutor(count, mp_context=get_context("fork")) as pool:
+            yield pool
+    except BrokenProcessPool as error:
+        raise SfumatoError(
+            "A worker was killed while pictures were made.",
+            kept=kept,
+            advice="Run the same command again; it goes on from there.",
+        ) from error
+
+
 def prepare_encoded(
     folder: Path,
     encoder: Callable[[Batch], int],
@@ -122,17 +137,10 @@ def prepare_encoded(
     if not wanted:
         return
     done, total = 0, sum(batch.count for batch in wanted)
-    try:
-        with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
-            for count in pool.map(encoder, wanted):
-                done += count
-                print(f"{stage}: prepared {done:,} of {total:,} pictures", flush=True)
-    except BrokenProcessPool as error:
-        raise SfumatoError(
-            "A worker was killed while pictures were encoded.",
-            kept=f"{done:,} of {total:,} pictures are kept.",
-            advice="Run the same command again; it goes on from there.",
-        ) from error
+    with processes(workers, "What they had finished is kept.") as pool:
+        for count in pool.map(encoder, wanted):
+            done += count
+            print(f"{stage}: prepared {done:,} of {total:,} pictures", flush=True)
 
 
 def read_scene(row: dict[str, object]) -> Scene:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +17,7 @@ from sfumato.models.judge import Judge, load_judge, save_judge
 from starter_model.artwork import Sprites
 from starter_model.config import Settings
 from starter_model.diffusion_stage import frozen_vae, shipped
+from starter_model.encoded import processes
 from starter_model.judge import JudgeTask, reckon
 from starter_model.render import render
 from starter_model.sources import chosen
@@ -88,7 +87,7 @@ def examples(maker: Maker, settings: Settings) -> Examples:
     scenes = held_out_scenes(words, own.checked, 0.25, 45)
     spoiled = unseen_spoiled(Spoiler.of(sprites, words, checking=True), own.checked)
     plain = {"renders": np.stack([render(scene, sprites).pixels for scene in scenes]), **spoiled}
-    with workers(settings) as pool:
+    with processes(settings.workers.count, "The judge is as it was saved.") as pool:
         back = dict(zip(plain, pool.map(maker.back, plain.values()), strict=True))
     held_out = {"renders": (plain["renders"], scenes), "round_trips": (back["renders"], scenes)}
     refused = spoiled | {f"{way}_round_trips": back[way] for way in spoiled}
@@ -98,15 +97,10 @@ def examples(maker: Maker, settings: Settings) -> Examples:
 def prepare(found: Examples, maker: Maker, settings: Settings) -> None:
     """Give the judge pictures to learn from as the VAE gives them back."""
     seeds = [(settings.seed, 70_000 + n) for n in range(-(-settings.judge.round_trips // CHUNK))]
-    with workers(settings) as pool:
+    with processes(settings.workers.count, "The judge is as it was saved.") as pool:
         for some in pool.map(maker.examples, seeds):
             found.prepared.extend(some)
             print(f"judge: prepared {len(found.prepared):,} of {len(seeds) * CHUNK:,} pictures", flush=True)
-
-
-def workers(settings: Settings) -> ProcessPoolExecutor:
-    """Processes that make pictures."""
-    return ProcessPoolExecutor(settings.workers.count, mp_context=get_context("fork"))
 
 
 def reader_folder(folder: Path) -> Path:

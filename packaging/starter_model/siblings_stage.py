@@ -107,11 +107,13 @@ def committed(name: str) -> dict[str, Path]:
     }
 
 
-def train_sibling(name: str, state: Path, settings: Settings, seconds: float, device: str) -> None:
-    """Train a sibling; a lost state is made good by the committed weights where they are of its shape."""
+def train_sibling(
+    name: str, state: Path, settings: Settings, seconds: float, device: str, *, anew: bool = False
+) -> None:
+    """Train a sibling; a lost state is made good by the committed weights, unless begun `anew`."""
     base, run = sibling_run(name, state, settings, device)
     note = shipped().with_name(f"starter_{name}") / "training.json"
-    same = committed_base(note) == base.fingerprint
+    same = not anew and committed_base(note) == base.fingerprint
     if same and (start := warm_start(run, committed(name), note)):
         print(f"{name}: no state in {state}; goes on from the committed weights at {start:,} views")
     clock = train(run, seconds)

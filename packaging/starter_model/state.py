@@ -14,10 +14,25 @@ from torch import Tensor
 
 from sfumato.errors import InputError, StorageError
 
+FULL = "the disk is full"
+
+
+def trouble(error: OSError | SafetensorError) -> StorageError:
+    """What to say when a library could not read or write something."""
+    number = error.errno if isinstance(error, OSError) else None
+    full = number == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(error)
+    where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+    reason = FULL if full else (error.strerror if number and isinstance(error, OSError) else str(error))
+    return StorageError(
+        f"A file could not be read or written: {where}{reason}.",
+        kept="What was trained and measured before is kept.",
+        advice="Mend that and run the same command again; it goes on from there.",
+    )
+
 
 def shortage(path: Path, error: OSError) -> StorageError:
     """What to say when a file cannot be written."""
-    reason = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
+    reason = FULL if error.errno == errno.ENOSPC else (error.strerror or str(error))
     return StorageError(
         f"{path.name} could not be written to {path.parent}: {reason}.",
         kept="What was saved there before is untouched.",

@@ -191,7 +191,7 @@ class Run:
 
     def say(self, clock: Clock, pace: float) -> None:
         """One line of progress with an estimate."""
-        left = (self.task.views - clock.views) / max(pace, 1e-6) / 60
+        left = max(0, self.task.views - clock.views) / max(pace, 1e-6) / 60
         print(
             f"{self.task.name}: {clock.views:,} of {self.task.views:,} views, {pace:.1f} a second, "
             f"loss {float(self.losses.mean()):.4f}, about {left:.0f} min left",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -29,15 +30,15 @@ from starter_model.vae import (
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
-def train_vae(folder: Path, settings: Settings, seconds: float, device: str) -> None:
-    """Train in STATE/vae; a lost state is made good by the committed weights."""
+def train_vae(folder: Path, settings: Settings, seconds: float, device: str, *, anew: bool = False) -> None:
+    """Train in STATE/vae; a lost state is made good by the committed weights, unless begun `anew`."""
     torch.manual_seed(settings.seed)
     (folder / "vae").mkdir(exist_ok=True)
     share = settings.workers.count if device == "cpu" else 1
     task = VaeTask(settings.vae, source(folder, settings), share, photographs=bool(settings.vae.photographs))
     run = Run(task, folder / "vae", settings.workers, seed=settings.seed, device=device)
     weights = weights_folder()
-    if start := warm_start(run, {"": weights / WEIGHTS}, weights / "training.json"):
+    if not anew and (start := warm_start(run, {"": weights / WEIGHTS}, weights / "training.json")):
         print(f"vae: no state in {folder}; goes on from the committed weights at {start:,} views")
     clock = train(run, seconds)
     if clock.views >= run.task.views:
@@ -56,9 +57,16 @@ def averaged_vae(folder: Path, settings: Settings) -> tuple[VaeTask, Run]:
 
 
 def freeze_vae(folder: Path, settings: Settings, out: Path | None) -> Path:
-    """Whitened float16 autoencoder with its measures in training.json, by default in STATE/vae/frozen."""
+    """Whitened float16 autoencoder with its measures in training.json, by default in STATE/vae/frozen.
+
+    The committed one as it is, where nothing was trained since: whitened again it would mix other latents
+    than the denoiser knows.
+    """
     out = out or folder / "vae" / "frozen"
     task, run = averaged_vae(folder, settings)
+    if run.clock.views and not run.clock.step:
+        shutil.copytree(weights_folder(), out, dirs_exist_ok=True)
+        return out
     model = task.model
     rng = np.random.default_rng(settings.seed)
     many = np.stack([task.source.picture(rng, 128) for _ in range(settings.vae.whitening)])

@@ -1,5 +1,6 @@
 """The artwork is fetched, checked and cut; each thing that can be missing is one sentence."""
 
+import errno
 import shutil
 import subprocess
 import sys
@@ -7,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from starter_model import artwork
+from safetensors import SafetensorError
+from starter_model import artwork, evaluate_stage
 from starter_model.__main__ import main, seconds
 from starter_model.artwork import SIDE, Sprites, fetch
 from starter_model.photographs import crop, read_photograph, texture
@@ -29,9 +31,16 @@ def test_a_missing_npm_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_failed_download_gives_npms_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: "npm")
-    failed = subprocess.CompletedProcess([], 1, "", "npm error\nnpm error network unreachable")
+    said = """npm error code ECONNREFUSED
+npm error syscall connect
+npm error errno ECONNREFUSED
+npm error FetchError: request to http://127.0.0.1:9/x failed, reason: connect ECONNREFUSED 127.0.0.1:9
+npm error     at ClientRequest.<anonymous> (minipass-fetch/lib/index.js:130:14)
+npm error A complete log of this run can be found in: /root/.npm/_logs/2026-debug-0.log
+"""
+    failed = subprocess.CompletedProcess([], 1, "", said)
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
-    with pytest.raises(SfumatoError, match="network unreachable"):
+    with pytest.raises(SfumatoError, match="reason: connect ECONNREFUSED"):
         fetch(tmp_path)
 
 
@@ -71,6 +80,34 @@ def test_a_failure_ends_the_command_with_one_sentence(
     (tmp_path / "data" / artwork.ARCHIVE).write_bytes(b"not it")
     monkeypatch.setattr(sys, "argv", ["starter_model", "data", "--state", str(tmp_path)])
     with pytest.raises(SystemExit, match="not the artwork"):
+        main()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (SafetensorError("Error while serializing: I/O error: No space left on device"), "the disk is full"),
+        (shutil.Error([("a", "b", "[Errno 28] No space left on device: 'b'")]), "the disk is full"),
+        (OSError(errno.EROFS, "Read-only file system", "/x"), "/x: Read-only file system"),
+    ],
+)
+def test_what_libraries_cannot_write_is_one_sentence(
+    error: Exception, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(evaluate_stage, "export_model", fail)
+    monkeypatch.setattr(sys, "argv", ["starter_model", "export", "--state", str(tmp_path)])
+    with pytest.raises(SystemExit, match=said) as ended:
+        main()
+    assert "Traceback" not in str(ended.value)
+
+
+def test_a_state_that_cannot_be_made_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(sys, "argv", ["starter_model", "export", "--state", str(tmp_path / "file" / "under")])
+    with pytest.raises(SystemExit, match="could not be read or written"):
         main()
 
 

@@ -1,25 +1,38 @@
 """Every stage end to end on a tiny setting: what they leave behind is an ordinary pipeline folder."""
 
 import json
+import os
+import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from starter_model import evaluate_stage
+from starter_model import diffusion_stage, evaluate_stage, vae_stage
+from starter_model.base import trained_views
 from starter_model.card import GOALS
 from starter_model.concepts import concepts
-from starter_model.config import Settings
-from starter_model.diffusion_stage import train_diffusion
+from starter_model.config import Settings, read_settings
+from starter_model.diffusion import Held
+from starter_model.diffusion_stage import (
+    WEIGHTS,
+    diffusion_run,
+    frozen_vae,
+    goes_on,
+    shipped,
+    train_diffusion,
+)
+from starter_model.encoded import processes
 from starter_model.evaluate_stage import evaluate, export_model
 from starter_model.export import hashes
 from starter_model.judge_stage import train_judge, trained_judge
 from starter_model.sampling import Parts, denoise, invert, paint_prompts, seeded_noise
-from starter_model.state import read_tensors
-from starter_model.vae_stage import freeze_vae
+from starter_model.state import read_tensors, write_tensors
+from starter_model.vae_stage import freeze_vae, train_vae
 
-from sfumato.errors import InputError
+from sfumato.errors import InputError, SfumatoError
 from sfumato.models.catalogue import from_path
 from sfumato.models.inspection import describe
 
@@ -154,3 +167,51 @@ def test_nothing_untrained_is_frozen_or_exported(
     (tmp_path / "vae").symlink_to(state / "vae")
     with pytest.raises(InputError, match="No denoiser"):
         export_model(tmp_path, tiny)
+
+
+def test_a_lost_autoencoder_is_frozen_as_it_was_committed(
+    trained: Path, tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").symlink_to(trained / "data")
+    committed = trained / "vae" / "frozen"
+    monkeypatch.setattr(vae_stage, "weights_folder", lambda: committed)
+    train_vae(tmp_path, tiny, 60, "cpu")
+    frozen = freeze_vae(tmp_path, tiny, None)
+    assert (frozen / WEIGHTS).read_bytes() == (committed / WEIGHTS).read_bytes()
+    shutil.rmtree(tmp_path / "vae")
+    train_vae(tmp_path, tiny, 60, "cpu", anew=True)
+    _, meta = read_tensors(tmp_path / "vae" / "state.safetensors")
+    assert int(meta["step"]) > 0
+
+
+def test_only_the_autoencoder_it_paints_for_lets_a_lost_denoiser_go_on(
+    trained: Path, tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").symlink_to(trained / "data")
+    shutil.copytree(trained / "vae" / "frozen", tmp_path / "vae" / "frozen")
+    monkeypatch.setattr(diffusion_stage, "shipped", lambda: trained / "export")
+    other = tmp_path / "other"
+    shutil.copytree(trained / "vae" / "frozen", other)
+    tensors, _ = read_tensors(other / WEIGHTS)
+    write_tensors(other / WEIGHTS, {name: tensor + 1 for name, tensor in tensors.items()})
+    run = diffusion_run(tmp_path, tiny, "cpu", {})
+    assert goes_on(run, other) == 0
+    assert goes_on(run, frozen_vae(tmp_path)) >= tiny.diffusion.views
+
+
+def test_the_shipped_denoiser_fits_the_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diffusion_stage, "held", lambda *_: Held(torch.zeros(1, 8, 16, 16), ()))
+    run = diffusion_run(tmp_path, read_settings(), "cpu", {})
+    assert goes_on(run, frozen_vae(tmp_path)) == trained_views(shipped())
+
+
+def killed(_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_killed_while_it_makes_pictures_is_one_sentence() -> None:
+    with (
+        pytest.raises(SfumatoError, match=r"worker was killed .*[\s\S]*Half is kept"),
+        processes(2, "Half is kept.") as pool,
+    ):
+        list(pool.map(killed, range(2)))
