@@ -32,6 +32,7 @@ from starter_model.supervision import train
 from starter_model.taught import Taught
 from starter_model.training import Run, Task, warm_start
 from starter_model.turbo import LEVELS, TurboTask
+from starter_model.vae import weights_folder
 
 NAMES = ("instruct", "control", "turbo")
 LARGEST_FAMILY = 150_000_000
@@ -96,9 +97,15 @@ def sibling_run(name: str, state: Path, settings: Settings, device: str) -> tupl
     return base, Run(task, state / name, settings.workers, seed=settings.seed, device=device)
 
 
+def committed_folder(name: str) -> Path:
+    """Where the repository has a sibling: shipped, or not measured yet."""
+    ships = shipped().with_name(f"starter_{name}")
+    return ships if ships.is_dir() else weights_folder().with_name(name)
+
+
 def committed(name: str) -> dict[str, Path]:
     """A sibling's weights in the repository, by the prefix of their parameters' names."""
-    folder = shipped().with_name(f"starter_{name}")
+    folder = committed_folder(name)
     if name == "control":
         return {"control.": folder / "diffusion_pytorch_model.safetensors"}
     return {
@@ -112,7 +119,7 @@ def train_sibling(
 ) -> None:
     """Train a sibling; a lost state is made good by the committed weights, unless begun `anew`."""
     base, run = sibling_run(name, state, settings, device)
-    note = shipped().with_name(f"starter_{name}") / "training.json"
+    note = committed_folder(name) / "training.json"
     same = not anew and committed_base(note) == base.fingerprint
     if same and (start := warm_start(run, committed(name), note)):
         print(f"{name}: no state in {state}; goes on from the committed weights at {start:,} views")

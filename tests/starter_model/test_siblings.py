@@ -23,7 +23,13 @@ from starter_model.orders import SHARES
 from starter_model.precision import bfloat16_pays
 from starter_model.sampling import Parts
 from starter_model.siblings_card import measure_sibling
-from starter_model.siblings_stage import NAMES, export_sibling, sibling_run, train_sibling
+from starter_model.siblings_stage import (
+    NAMES,
+    committed_folder,
+    export_sibling,
+    sibling_run,
+    train_sibling,
+)
 from starter_model.state import read_tensors
 from starter_model.taught import Taught, few_levels, walked
 from starter_model.turbo import LEVELS, TurboTask, boundary
@@ -98,6 +104,16 @@ def test_what_a_sibling_was_measured_on_is_not_made_again(
     monkeypatch.setattr(instruct_figures, "GUIDANCES", dict.fromkeys(EDITORS, ((1.0, 4.0), (1.0, 1.5))))
     monkeypatch.setattr(making, "edited", lambda *_: pytest.fail("made again"))
     assert (measure_sibling(name, starter, tiny) / "report.json").read_text() == before
+
+
+def test_a_lost_state_goes_on_from_what_ships_or_else_from_what_is_not_measured_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(siblings_stage, "shipped", lambda: tmp_path / "ships" / "starter")
+    monkeypatch.setattr(siblings_stage, "weights_folder", lambda: tmp_path / "weights" / "vae")
+    assert committed_folder("turbo") == tmp_path / "weights" / "turbo"
+    (tmp_path / "ships" / "starter_turbo").mkdir(parents=True)
+    assert committed_folder("turbo") == tmp_path / "ships" / "starter_turbo"
 
 
 def test_guidances_that_follow_about_as_often_are_chosen_by_what_they_keep() -> None:
