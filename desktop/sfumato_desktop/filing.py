@@ -61,13 +61,12 @@ class Filing(QObject):
         with self._told():
             project = path.suffix.lower() == PROJECT
             document = open_project(path) if project else open_image(path)
+            begun = document.recipe == Recipe()
+            if begun:
+                document.recipe = self.fresh()
             self._preferences.add_recent(path)
             self._preferences.set_last_folder(path.parent)
-            session = Session(document, path if project else None)
-            if document.recipe == Recipe():
-                document.recipe = self.fresh()
-                session.begun = True
-            self.opened.emit(session)
+            self.opened.emit(Session(document, path if project else None, begun=begun))
 
     def open_sample(self, sample: Sample) -> None:
         """Open a sample with its prompts and mask in place."""
@@ -77,9 +76,7 @@ class Filing(QObject):
             document.recipe = self.fresh(Recipe().model, sample.editor).model_copy(update=said)
             if sample.mask is not None:
                 document.mask = open_mask(sample.mask, (document.width, document.height))
-            session = Session(document)
-            session.begun = True
-            self.opened.emit(session)
+            self.opened.emit(Session(document, begun=True))
 
     def ask_and_load_recipe(self, session: Session) -> None:
         """Take the recipe of a recipe file, or of a picture that Sfumato exported, into the edit panel."""
@@ -111,9 +108,9 @@ class Filing(QObject):
         pixels = images.from_image(image)
         height, width = pixels.shape[:2]
         layers = [Layer("Pasted picture", pixels)]
-        session = Session(Document(width, height, layers, title=layers[0].name, recipe=self.fresh()))
+        document = Document(width, height, layers, title=layers[0].name, recipe=self.fresh())
+        session = Session(document, begun=True)
         session.never_saved()
-        session.begun = True
         self.opened.emit(session)
 
     def paste(self, session: Session | None) -> None:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from sfumato.method import Recipe
-
 
 @dataclass(frozen=True)
 class Sample:
@@ -19,7 +17,8 @@ class Sample:
     source: str
     target: str
     mask: Path | None = None
-    editor: str = Recipe().editor
+    editor: str = ""
+    """The method it is for, if not the one that edits begin with."""
 
 
 def load_samples() -> tuple[Sample, ...]:
@@ -36,7 +35,7 @@ def load_samples() -> tuple[Sample, ...]:
             entry["source"],
             entry["target"],
             folder / entry["mask"] if "mask" in entry else None,
-            entry.get("editor", Recipe().editor),
+            entry.get("editor", ""),
         )
         for entry in entries
         if (folder / entry["file"]).is_file()

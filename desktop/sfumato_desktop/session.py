@@ -34,12 +34,19 @@ class Session(QObject):
     stepped = Signal()
     """Something was done, undone or redone. Told by this object, since a dying undo stack still speaks."""
 
-    def __init__(self, document: Document, path: Path | None = None, parent: QObject | None = None) -> None:
+    def __init__(
+        self,
+        document: Document,
+        path: Path | None = None,
+        parent: QObject | None = None,
+        *,
+        begun: bool = False,
+    ) -> None:
         super().__init__(parent)
         self.document = document
         self.path = path
         """The project file it is saved in, if any."""
-        self.begun = False
+        self.begun = begun
         """Whether its recipe was given to it at opening: nobody chose it."""
         self.undo_stack = QUndoStack(self)
         self.undo_stack.cleanChanged.connect(self.title_changed)

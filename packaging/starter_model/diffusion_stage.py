@@ -19,10 +19,8 @@ from starter_model.sources import chosen
 from starter_model.spoiled import held_out_scenes
 from starter_model.supervision import train
 from starter_model.training import Run, warm_start
-from starter_model.vae import SCALE, encode, to_tensor, weights_folder
+from starter_model.vae import SCALE, WEIGHTS, encode, to_tensor, weights_folder
 from starter_model.vocabulary import write_tokenizer
-
-WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
 def shipped() -> Path:
@@ -67,13 +65,13 @@ def held(folder: Path, settings: Settings, place: Path | None = None) -> Held:
     return Held(torch.cat([encode(vae, to_tensor(part[None])).mean * SCALE for part in pixels]), scenes)
 
 
-def diffusion_run(folder: Path, settings: Settings, device: str, encoded: dict[int, Encoded]) -> Run:
-    """The stage's training as it stands."""
+def diffusion_run(folder: Path, settings: Settings, device: str) -> Run:
+    """The stage's training as it stands, without pictures to learn from yet."""
     torch.manual_seed(settings.seed)
     (folder / "diffusion").mkdir(exist_ok=True)
     share = settings.workers.count if device == "cpu" else 1
     tokenizer = write_tokenizer(folder / "diffusion" / "tokenizer")
-    task = DiffusionTask(settings.diffusion, tokenizer, encoded, held(folder, settings), share)
+    task = DiffusionTask(settings.diffusion, tokenizer, {}, held(folder, settings), share)
     attend_plainly(task.model, device)
     return Run(task, folder / "diffusion", settings.workers, seed=settings.seed, device=device)
 
@@ -95,7 +93,7 @@ def train_diffusion(
     folder: Path, settings: Settings, seconds: float, device: str, *, anew: bool = False
 ) -> None:
     """Train the painter; a lost state is made good by the shipped weights, unless begun `anew`."""
-    vae, run = frozen_vae(folder), diffusion_run(folder, settings, device, {})
+    vae, run = frozen_vae(folder), diffusion_run(folder, settings, device)
     if not anew and (start := goes_on(run, vae)):
         print(f"diffusion: no state in {folder}; goes on from the committed weights at {start:,} views")
     if run.clock.views < run.task.views:

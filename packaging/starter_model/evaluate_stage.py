@@ -91,7 +91,7 @@ class Report:
 def export_model(folder: Path, settings: Settings, out: Path | None = None) -> Path:
     """The averaged weights as a pipeline folder with card and notice, by default STATE/export."""
     out = out or folder / "export"
-    run = diffusion_run(folder, settings, "cpu", {})
+    run = diffusion_run(folder, settings, "cpu")
     if not run.resumed:
         raise InputError("No denoiser has been trained yet.", advice="Run: python -m starter_model diffusion")
     run.use(run.weights.average)

@@ -58,11 +58,8 @@ class Cases:
         return cls(orders, np.stack(shown), np.stack(truths), kept)
 
     def made(self, name: str, recipe: Recipe, maker: Maker) -> tuple[Pixels, Pixels]:
-        """What the program makes of them, each from another noise: finished, and as decoded."""
-        told = [
-            recipe.model_copy(update={"instruction": sentence(order), "seed": seed})
-            for seed, order in enumerate(self.orders)
-        ]
+        """What the program makes of them: finished, and as decoded."""
+        told = [recipe.model_copy(update={"instruction": sentence(order)}) for order in self.orders]
         return maker.made(name, self.shown, told)
 
     def followed(self, made: Pixels, judge: Reader) -> list[bool]:
@@ -89,11 +86,11 @@ def swept(bench: Bench, settings: Settings, maker: Maker, editor: str) -> list[F
     """What each pair of guidances reaches on changes that no figure is measured on."""
     cases, rows = Cases.draw(bench, settings.instruct.swept, SWEPT_SEED), []
     start = maker.begun(editor)
+    steps = min(SWEPT_STEPS, start.steps)
     for words, picture in product(*GUIDANCES[editor]):
         pair = {"guidance": words, "picture_guidance": picture}
-        tried = {"guidance": words, "editor_values": {"picture_guidance": picture}}
-        steps = min(SWEPT_STEPS, start.steps)
-        made, _ = cases.made("swept", start.model_copy(update={**tried, "steps": steps}), maker)
+        tried = {"guidance": words, "editor_values": {"picture_guidance": picture}, "steps": steps}
+        made, _ = cases.made("swept", start.model_copy(update=tried), maker)
         reached = {"followed": mean(cases.followed(made, bench.judge)), "rest_db": mean(cases.rest(made))}
         rows.append(pair | reached)
         print(f"instruct: {editor} {json.dumps(rows[-1])}", flush=True)
@@ -161,14 +158,14 @@ def reached_by(cases: Cases, made: Pixels, decoded: Pixels, judge: Reader) -> Fi
     return found
 
 
-def asked(seed: int, order: Order, start: Recipe) -> Recipe:
+def asked(order: Order, start: Recipe) -> Recipe:
     """A task as a person asks for it in InstructDiffusion's form."""
     values = {**start.editor_values, "task": FORM.get(order.task, order.task)}
     said = "the picture"
     if order.colour:
         values["colour"] = order.colour
         said = f"the {order.change.before.things[order.change.which].word}"
-    return start.model_copy(update={"instruction": said, "editor_values": values, "seed": seed})
+    return start.model_copy(update={"instruction": said, "editor_values": values})
 
 
 def measure_tasks(bench: Bench, settings: Settings, maker: Maker) -> Figures:
@@ -183,7 +180,7 @@ def measure_tasks(bench: Bench, settings: Settings, maker: Maker) -> Figures:
         orders = [draw_order(task, bench.words, rng, kept=True) for _ in range(each)]
         drawn = [pictures(order, bench.sprites) for order in orders]
         shown, truths = (np.stack(some) for some in zip(*drawn, strict=True))
-        finished, decoded = maker.made(task, shown, [asked(*each, start) for each in enumerate(orders)])
+        finished, decoded = maker.made(task, shown, [asked(order, start) for order in orders])
         results = {"before": shown, "after": finished, "decoded": decoded}
         results["vae"] = round_trip(bench.parts.vae, truths)
         whole = np.ones(shown.shape[1:3], bool)

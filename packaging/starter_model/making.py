@@ -35,10 +35,11 @@ class Maker:
         return begun(self.model, editor, self.workshop)
 
     def made(self, name: str, shown: Pixels, recipes: Sequence[Recipe]) -> tuple[Pixels, Pixels]:
-        """Pictures (n, H, W, 3) as finished and as decoded, one recipe each.
+        """Pictures (n, H, W, 3) as finished and as decoded, one recipe and another noise each.
 
         Anything that they depend on is in the name of their file, but for the program itself.
         """
+        recipes = [recipe.model_copy(update={"seed": seed}) for seed, recipe in enumerate(recipes)]
         told = {
             "weights": hashes(self.model),
             "shown": hashlib.sha256(shown.tobytes()).hexdigest(),

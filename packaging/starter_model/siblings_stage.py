@@ -32,7 +32,7 @@ from starter_model.supervision import train
 from starter_model.taught import Taught
 from starter_model.training import Run, Task, warm_start
 from starter_model.turbo import LEVELS, TurboTask
-from starter_model.vae import weights_folder
+from starter_model.vae import WEIGHTS, weights_folder
 
 NAMES = ("instruct", "control", "turbo")
 LARGEST_FAMILY = 150_000_000
@@ -107,9 +107,9 @@ def committed(name: str) -> dict[str, Path]:
     """A sibling's weights in the repository, by the prefix of their parameters' names."""
     folder = committed_folder(name)
     if name == "control":
-        return {"control.": folder / "diffusion_pytorch_model.safetensors"}
+        return {"control.": folder / WEIGHTS}
     return {
-        "unet.": folder / "unet" / "diffusion_pytorch_model.safetensors",
+        "unet.": folder / "unet" / WEIGHTS,
         "text.": folder / "text_encoder" / "model.safetensors",
     }
 

@@ -14,17 +14,20 @@ from torch import Tensor
 
 from sfumato.errors import InputError, StorageError
 
-FULL = "the disk is full"
+
+def why(error: OSError | SafetensorError) -> str:
+    """In words why something could not be read or written."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(error):
+        return "the disk is full"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def trouble(error: OSError | SafetensorError) -> StorageError:
     """What to say when a library could not read or write something."""
-    number = error.errno if isinstance(error, OSError) else None
-    full = number == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(error)
     where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
-    reason = FULL if full else (error.strerror if number and isinstance(error, OSError) else str(error))
     return StorageError(
-        f"A file could not be read or written: {where}{reason}.",
+        f"A file could not be read or written: {where}{why(error)}.",
         kept="What was trained and measured before is kept.",
         advice="Mend that and run the same command again; it goes on from there.",
     )
@@ -32,9 +35,8 @@ def trouble(error: OSError | SafetensorError) -> StorageError:
 
 def shortage(path: Path, error: OSError) -> StorageError:
     """What to say when a file cannot be written."""
-    reason = FULL if error.errno == errno.ENOSPC else (error.strerror or str(error))
     return StorageError(
-        f"{path.name} could not be written to {path.parent}: {reason}.",
+        f"{path.name} could not be written to {path.parent}: {why(error)}.",
         kept="What was saved there before is untouched.",
         advice="Free some space and run the same command again; it goes on from there.",
     )

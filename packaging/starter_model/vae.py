@@ -23,6 +23,7 @@ from starter_model.precision import quickest
 from starter_model.render import render
 from starter_model.world import draw_held_out_scene
 
+WEIGHTS = "diffusion_pytorch_model.safetensors"  # the file that diffusers gives a network's weights
 SCALE = 0.18215  # Stable Diffusion's own, so that code which knows no other works too
 
 

@@ -18,6 +18,7 @@ from starter_model.sources import source
 from starter_model.supervision import train
 from starter_model.training import Run, warm_start
 from starter_model.vae import (
+    WEIGHTS,
     VaeTask,
     decibels,
     held_out_pictures,
@@ -26,8 +27,6 @@ from starter_model.vae import (
     weights_folder,
     whiten,
 )
-
-WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
 def train_vae(folder: Path, settings: Settings, seconds: float, device: str, *, anew: bool = False) -> None:

@@ -17,7 +17,6 @@ from starter_model.concepts import concepts
 from starter_model.config import Settings, read_settings
 from starter_model.diffusion import Held
 from starter_model.diffusion_stage import (
-    WEIGHTS,
     diffusion_run,
     frozen_vae,
     goes_on,
@@ -30,6 +29,7 @@ from starter_model.export import hashes
 from starter_model.judge_stage import train_judge, trained_judge
 from starter_model.sampling import Parts, denoise, invert, paint_prompts, seeded_noise
 from starter_model.state import read_tensors, write_tensors
+from starter_model.vae import WEIGHTS
 from starter_model.vae_stage import freeze_vae, train_vae
 
 from sfumato.errors import InputError, SfumatoError
@@ -194,14 +194,14 @@ def test_only_the_autoencoder_it_paints_for_lets_a_lost_denoiser_go_on(
     shutil.copytree(trained / "vae" / "frozen", other)
     tensors, _ = read_tensors(other / WEIGHTS)
     write_tensors(other / WEIGHTS, {name: tensor + 1 for name, tensor in tensors.items()})
-    run = diffusion_run(tmp_path, tiny, "cpu", {})
+    run = diffusion_run(tmp_path, tiny, "cpu")
     assert goes_on(run, other) == 0
     assert goes_on(run, frozen_vae(tmp_path)) >= tiny.diffusion.views
 
 
 def test_the_shipped_denoiser_fits_the_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diffusion_stage, "held", lambda *_: Held(torch.zeros(1, 8, 16, 16), ()))
-    run = diffusion_run(tmp_path, read_settings(), "cpu", {})
+    run = diffusion_run(tmp_path, read_settings(), "cpu")
     assert goes_on(run, frozen_vae(tmp_path)) == trained_views(shipped())
 
 
