@@ -50,9 +50,10 @@ def copied(tmp_path: Path, starter: Checkpoint) -> Path:
 
 @pytest.fixture
 def dialog(qtbot: QtBot, librarian: Librarian, tmp_path: Path) -> ModelsDialog:
-    with qtbot.waitSignal(librarian.detailed):
-        made = ModelsDialog(None, librarian, str(tmp_path))
-        made.show()
+    made = ModelsDialog(None, librarian, str(tmp_path))
+    made.show()
+    # Not for the signal: it comes from another thread, and could be heard here before the page hears it.
+    qtbot.waitUntil(made.page.form.isEnabled)
     return made
 
 
