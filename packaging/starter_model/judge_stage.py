@@ -43,7 +43,7 @@ FIGURES = "figures.json"
 
 
 @dataclass(frozen=True)
-class Maker:
+class RoundTripper:
     """Makes pictures as the VAE gives them back; picklable, so that worker processes can hold it."""
 
     data: Path
@@ -81,24 +81,24 @@ class Maker:
             return round_trip(self.load()[1], pixels)
 
 
-def examples(maker: Maker, settings: Settings) -> Examples:
+def examples(tripper: RoundTripper, settings: Settings) -> Examples:
     """What the judge is checked on, and what spoils pictures for it to learn from; none is prepared yet."""
-    words, sprites, own = maker.words, Sprites.load(maker.data), settings.judge
+    words, sprites, own = tripper.words, Sprites.load(tripper.data), settings.judge
     scenes = held_out_scenes(words, own.checked, 0.25, 45)
     spoiled = unseen_spoiled(Spoiler.of(sprites, words, checking=True), own.checked)
     plain = {"renders": np.stack([render(scene, sprites).pixels for scene in scenes]), **spoiled}
     with processes(settings.workers.count, "The judge is as it was saved.") as pool:
-        back = dict(zip(plain, pool.map(maker.back, plain.values()), strict=True))
+        back = dict(zip(plain, pool.map(tripper.back, plain.values()), strict=True))
     held_out = {"renders": (plain["renders"], scenes), "round_trips": (back["renders"], scenes)}
     refused = spoiled | {f"{way}_round_trips": back[way] for way in spoiled}
     return Examples(Spoiler.of(sprites, words, checking=False), [], held_out, refused)
 
 
-def prepare(found: Examples, maker: Maker, settings: Settings) -> None:
+def prepare(found: Examples, tripper: RoundTripper, settings: Settings) -> None:
     """Give the judge pictures to learn from as the VAE gives them back."""
     seeds = [(settings.seed, 70_000 + n) for n in range(-(-settings.judge.round_trips // CHUNK))]
     with processes(settings.workers.count, "The judge is as it was saved.") as pool:
-        for some in pool.map(maker.examples, seeds):
+        for some in pool.map(tripper.examples, seeds):
             found.prepared.extend(some)
             print(f"judge: prepared {len(found.prepared):,} of {len(seeds) * CHUNK:,} pictures", flush=True)
 
@@ -119,11 +119,11 @@ def train_judge(folder: Path, settings: Settings, seconds: float) -> None:
         return
     torch.manual_seed(settings.seed)
     (folder / "judge").mkdir(exist_ok=True)
-    maker = Maker(folder / "data", frozen_vae(folder), tuple(chosen(settings)))
-    task = JudgeTask(settings.judge, examples(maker, settings), settings.workers.count)
+    tripper = RoundTripper(folder / "data", frozen_vae(folder), tuple(chosen(settings)))
+    task = JudgeTask(settings.judge, examples(tripper, settings), settings.workers.count)
     run = Run(task, folder / "judge", settings.workers, seed=settings.seed)
     if run.clock.views < task.views:
-        prepare(task.examples, maker, settings)
+        prepare(task.examples, tripper, settings)
     clock = train(run, seconds)
     print(f"judge: {clock.views:,} of {task.views:,} views in {clock.seconds / 60:.1f} min of work")
     if clock.views < task.views:
