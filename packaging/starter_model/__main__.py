@@ -60,12 +60,17 @@ def choose(device: str) -> str:
 
 
 def begin(state: Path | None, config: Path | None) -> tuple[Path, Settings]:
-    """What every training stage needs: idle priority, its process group on record, folder and settings."""
+    """What every long stage needs: idle priority, folder and settings."""
     torch.set_num_threads(1)
     be_idle()
-    folder = place(state)
+    return place(state), read_settings(config)
+
+
+def begin_training(state: Path | None, config: Path | None) -> tuple[Path, Settings]:
+    """The same, and the process group on record: what measures beside a training leaves that alone."""
+    folder, settings = begin(state, config)
     (folder / "train.pgid").write_text(f"{os.getpgrp()}\n")
-    return folder, read_settings(config)
+    return folder, settings
 
 
 @app.command()
@@ -79,7 +84,7 @@ def vae(
     state: State = None, config: Config = None, lasting: For = "", device: Device = "", anew: Anew = False
 ) -> None:
     """Train the autoencoder; freeze it with `freeze` when its budget is spent."""
-    folder, settings = begin(state, config)
+    folder, settings = begin_training(state, config)
     vae_stage.train_vae(folder, settings, seconds(lasting), choose(device), anew=anew)
 
 
@@ -94,7 +99,7 @@ def diffusion(
     state: State = None, config: Config = None, lasting: For = "", device: Device = "", anew: Anew = False
 ) -> None:
     """Train denoiser and text encoder on the frozen autoencoder's latents."""
-    folder, settings = begin(state, config)
+    folder, settings = begin_training(state, config)
     diffusion_stage.train_diffusion(folder, settings, seconds(lasting), choose(device), anew=anew)
 
 
@@ -103,7 +108,7 @@ def instruct(
     state: State = None, config: Config = None, lasting: For = "", device: Device = "", anew: Anew = False
 ) -> None:
     """Train the sibling that follows instructions; it begins with the finished starter."""
-    folder, settings = begin(state, config)
+    folder, settings = begin_training(state, config)
     siblings_stage.train_sibling("instruct", folder, settings, seconds(lasting), choose(device), anew=anew)
 
 
@@ -112,7 +117,7 @@ def control(
     state: State = None, config: Config = None, lasting: For = "", device: Device = "", anew: Anew = False
 ) -> None:
     """Train the ControlNet that draws along edges, beside the finished starter."""
-    folder, settings = begin(state, config)
+    folder, settings = begin_training(state, config)
     siblings_stage.train_sibling("control", folder, settings, seconds(lasting), choose(device), anew=anew)
 
 
@@ -121,14 +126,14 @@ def turbo(
     state: State = None, config: Config = None, lasting: For = "", device: Device = "", anew: Anew = False
 ) -> None:
     """Distil the sibling that needs four steps from the finished starter."""
-    folder, settings = begin(state, config)
+    folder, settings = begin_training(state, config)
     siblings_stage.train_sibling("turbo", folder, settings, seconds(lasting), choose(device), anew=anew)
 
 
 @app.command()
 def judge(state: State = None, config: Config = None, lasting: For = "") -> None:
     """Train what reads pictures of the world; it needs the frozen autoencoder alone."""
-    folder, settings = begin(state, config)
+    folder, settings = begin_training(state, config)
     judge_stage.train_judge(folder, settings, seconds(lasting))
 
 

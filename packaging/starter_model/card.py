@@ -116,13 +116,19 @@ def table(goals: Sequence[Goal], report: Report) -> list[str]:
     return ["| measure | goal | reached | met |", "|---|---|---|---|", *(goal.row(report) for goal in goals)]
 
 
-def more(report: Report, history: History) -> Iterator[str]:
-    """What is missing, and what more training would buy, by what the last of it bought."""
-    missed = [goal for goal in GOALS if report and not goal.met(report)]
+def missing(goals: Sequence[Goal], report: Report) -> Iterator[str]:
+    """Which goals are not reached, and what it would take."""
+    missed = [goal for goal in goals if not goal.met(report)]
     titles = "; ".join(goal.title for goal in missed)
-    yield f"Goals not reached: {titles}." if missed else "Every goal is reached." if report else ""
+    yield f"Goals not reached: {titles}." if missed else "Every goal is reached."
     for needed in dict.fromkeys(goal.needed for goal in missed if goal.needed):
         yield from ("", needed)
+
+
+def more(report: Report, history: History) -> Iterator[str]:
+    """What is missing, and what more training would buy, by what the last of it bought."""
+    if report:
+        yield from missing(GOALS, report)
     rows = [row for row in history.log if "right_600" in row]
     if len(rows) > 5:
         then, now = rows[-1 - len(rows) // 5], rows[-1]
