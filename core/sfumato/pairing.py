@@ -60,6 +60,11 @@ _HOW = {
 }
 
 
+def able(method: MethodInfo, model: ModelInfo) -> bool:
+    """Whether a model has all that a method needs of one."""
+    return method.abilities <= model.abilities
+
+
 def refusal(
     editor: MethodInfo, inverter: MethodInfo | None, model: ModelInfo | None, *, facts: Facts
 ) -> str | None:

@@ -19,6 +19,8 @@ class Sample:
     mask: Path | None = None
     editor: str = ""
     """The method it is for, if not the one that edits begin with."""
+    instruction: str = ""
+    """The same change for methods that follow instructions."""
 
 
 def load_samples() -> tuple[Sample, ...]:
@@ -36,6 +38,7 @@ def load_samples() -> tuple[Sample, ...]:
             entry["target"],
             folder / entry["mask"] if "mask" in entry else None,
             entry.get("editor", ""),
+            entry.get("instruction", ""),
         )
         for entry in entries
         if (folder / entry["file"]).is_file()

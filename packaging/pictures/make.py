@@ -45,7 +45,8 @@ def edited(entry: dict[str, str], workshop: Any, **asked: Any) -> tuple[np.ndarr
     picture = open_image(SAMPLES / entry["file"])
     image, size = flatten(picture), (picture.width, picture.height)
     mask = open_mask(SAMPLES / entry["mask"], size) if "mask" in entry else None
-    recipe = Recipe(source=entry["source"], target=entry["target"], **asked)
+    said = {name: entry[name] for name in ("source", "target", "instruction")}
+    recipe = Recipe.model_validate({**said, **asked})
     recipe = settled(recipe, workshop.registry)
     outcome = run(Job(recipe=recipe, image=image, profile=picture.profile, mask=mask), workshop)
     layers = [Layer("", image), Layer("", outcome.patches[0], *outcome.box[:2])]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sfumato.models.catalogue import Checkpoint
 from sfumato_resources import plugin
 
 RESOURCES = Path(str(files("sfumato_resources")))
@@ -19,7 +20,7 @@ INDEX = json.loads((SAMPLES / "index.json").read_text(encoding="utf-8"))
 
 @pytest.mark.parametrize("entry", INDEX, ids=lambda entry: entry["file"])
 def test_sample_has_a_picture_both_prompts_and_a_credit(entry: dict[str, str]):
-    assert set(entry) - {"mask", "editor"} == {"file", "title", "source", "target", "credit"}
+    assert set(entry) - {"mask", "editor"} == {"file", "title", "source", "target", "instruction", "credit"}
     assert all(entry.values())
     assert entry["source"] != entry["target"]
     with Image.open(SAMPLES / entry["file"]) as picture:
@@ -43,15 +44,27 @@ def test_no_sample_file_is_left_over():
     assert {path.name for path in SAMPLES.iterdir()} - {"index.json", "__pycache__"} == named
 
 
-def test_the_starter_is_a_whole_model_folder_of_safetensors():
-    (checkpoint,) = plugin.register_models()
-    assert checkpoint.name == "starter"
-    assert (checkpoint.folder / "MODEL_CARD.md").is_file()
-    parts = json.loads((checkpoint.folder / "model_index.json").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("checkpoint", plugin.register_models(), ids=lambda checkpoint: checkpoint.name)
+def test_each_model_is_a_whole_folder_of_safetensors_with_its_card_and_notice(checkpoint: Checkpoint):
+    folder = checkpoint.folder
+    assert "SHA-256" in (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert (folder / "NOTICE").read_bytes() == (RESOURCES / "starter" / "NOTICE").read_bytes()
+    weights = {path.parent.relative_to(folder).as_posix() for path in folder.rglob("*.safetensors")}
+    if not (folder / "model_index.json").exists():  # a ControlNet is one network
+        assert weights == {"."}
+        assert (folder / "config.json").is_file()
+        return
+    parts = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
     for part, (library, _) in ((name, value) for name, value in parts.items() if isinstance(value, list)):
-        assert library is None or (checkpoint.folder / part).is_dir()
-    weights = {path.parent.name for path in checkpoint.folder.rglob("*.safetensors")}
+        assert library is None or (folder / part).is_dir()
     assert weights == {"unet", "vae", "text_encoder"}
+
+
+def test_the_starter_comes_first_and_the_family_is_small():
+    family = plugin.register_models()
+    assert family[0].name == "starter"
+    sizes = [file.stat().st_size for each in family for file in each.folder.rglob("*") if file.is_file()]
+    assert sum(sizes) <= 150_000_000
 
 
 def test_the_notices_of_what_ships_are_there():

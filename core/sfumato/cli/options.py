@@ -12,10 +12,11 @@ from pydantic import ValidationError
 from sfumato.errors import InputError
 from sfumato.events import ModelInfo
 from sfumato.files.recipe import load_recipe
-from sfumato.method import Need, Recipe
+from sfumato.method import MethodInfo, Need, Recipe
 from sfumato.models.catalogue import from_path
 from sfumato.models.control_folder import is_network
 from sfumato.models.inspection import describe
+from sfumato.pairing import able
 from sfumato.params import explain
 from sfumato.plugins import Kind, Registry
 from sfumato.settings import load_settings
@@ -185,12 +186,13 @@ def settled(recipe: Recipe, registry: Registry) -> Recipe:
     """Give values their types, paths all of them, and what nobody chose the model's own defaults.
 
     A model's name goes before a folder that happens to be called the same.
-    What the recipe does not say is said by the person's settings: which model, and its defaults.
+    What the recipe does not say is said by the person's settings: which model, and its defaults. A method
+    which that model cannot do gets the first there is that can.
     Raises `InputError` for a parameter a method does not have or a value it does not take.
     """
     values = _typed(registry, "editor", recipe.editor, recipe.editor_values)
-    model, info = _model(recipe, registry)
     editor = registry.info("editor", recipe.editor)
+    model, info = _model(recipe, editor, registry)
     if recipe.model_fields_set != set(Recipe.model_fields):  # one of a file has said all there is
         wishes = starting_values(info, editor)
         values = _typed(registry, "editor", recipe.editor, wishes) | values
@@ -222,10 +224,13 @@ def _made_with(registry: Registry, recipe: Recipe) -> dict[str, Any]:
     return params.model_dump(include=set(recipe.preprocessor_values))
 
 
-def _model(recipe: Recipe, registry: Registry) -> tuple[str, ModelInfo | None]:
-    """The model a recipe names, else the person's default, and what is known of it."""
+def _model(recipe: Recipe, editor: MethodInfo, registry: Registry) -> tuple[str, ModelInfo | None]:
+    """The model a recipe names, else the person's or one that can do the method, and what is known of it."""
     said = "model" in recipe.model_fields_set
     name = recipe.model if said else load_settings().default_model or recipe.model
+    chosen = registry.models.get(name)
+    if not said and chosen is not None and not able(editor, chosen):
+        name = next((other for other, info in registry.models.items() if able(editor, info)), name)
     if name not in registry.checkpoints and Path(name).exists():
         place = Path(name).resolve()
         return str(place), describe(from_path(place))

@@ -162,6 +162,14 @@ def test_generate_makes_a_picture_of_the_size_asked(run: Run) -> None:
     assert picture("g.png").size == (128, 96)
 
 
+def test_a_method_that_the_usual_model_cannot_do_gets_one_that_can(edit: Run) -> None:
+    result = edit("--method", "instruct_pix2pix", "--instruction", "make it red")
+    assert result.exit_code == 0, result.output
+    saved = read_recipe(Path("out.png"))
+    assert saved is not None
+    assert (saved.recipe.model, saved.recipe.editor) == ("starter_instruct", "instruct_pix2pix")
+
+
 def test_equal_prompts_run_with_a_note(edit: Run) -> None:
     assert "reconstruction" in edit("--target", "a red apple").stdout
 
@@ -182,9 +190,9 @@ def test_equal_prompts_run_with_a_note(edit: Run) -> None:
         (("--concept", ":2"), "--concept wants TEXT:STRENGTH"),
         (("--method", "ledits"), "LEDITS++ needs something to add or to take away"),
         (("--method", "ledits", "--concept", "hat:0"), "LEDITS++ needs something to add"),
-        (("--method", "instruct_pix2pix"), "InstructPix2Pix needs a model trained to follow instructions"),
+        (("--method", "instruct_pix2pix"), "InstructPix2Pix needs an instruction: say what to do"),
         (
-            ("--method", "instruct_diffusion", "--instruction", "make it red"),
+            ("--method", "instruct_diffusion", "--instruction", "make it red", "--model", "starter"),
             "InstructDiffusion needs a model trained to follow instructions",
         ),
         (("--timestep-offset", "2"), "'timestep_offset' cannot be 2"),

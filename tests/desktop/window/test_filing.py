@@ -259,7 +259,10 @@ def test_the_bundled_samples_open(window: MainWindow) -> None:
     for sample in load_samples():
         window.workbench.filing.open_sample(sample)
         assert window.workbench.session is not None
-        assert window.panel.recipe().source == sample.source
+        shown = window.panel.recipe()
+        said = (sample.source, sample.target, sample.instruction)
+        assert all(said)
+        assert (shown.source, shown.target, shown.instruction) == said
     assert window.findChild(Dialog, "error") is None
 
 
