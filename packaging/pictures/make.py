@@ -89,7 +89,8 @@ def methods(only: str | None) -> None:
             continue
         place = METHOD_PICTURES / f"{info.name}.png"
         place.parent.mkdir(parents=True, exist_ok=True)
-        if Need.IMAGE not in info.needs and info.kind == "editor":  # from words: there is no before
+        looks = info.needs & {Need.IMAGE, Need.CONTROL_IMAGE}
+        if not looks and info.kind == "editor":  # from words: there is no before
             columns = [each[SIDE // 2 :] for each in columns]
         Image.fromarray(np.concatenate(columns, axis=1)).quantize(255).save(place, optimize=True)
         print(place.name)

@@ -44,8 +44,12 @@ SWAPS = (
     ("a cat and a balloon on a white background", "a dog and a balloon on a white background"),
 )
 
-EDITORS = {"ledits": {"threshold": 0.3, "guidance": 8.0}}
-"""What editors begin with whose defaults, made for photographs, change too little: here things are large."""
+EDITORS = {
+    "ledits": {"threshold": 0.3, "guidance": 8.0},
+    "controlnet": {"network": "starter_control"},
+}
+"""What editors begin with: things are large here, and defaults made for photographs change too little; and
+there is one ControlNet for this model."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from starter_model.config import Settings
 from starter_model.control import Edges, edges
 from starter_model.judge import score
 from starter_model.measures import Bench
+from starter_model.vae import round_trip
 
 Pixels = NDArray[np.uint8]
 Figures = dict[str, float]
@@ -45,6 +47,11 @@ def agreement(found: Edges, wanted: Edges) -> float:
     return float(2 * hits[0] * hits[1] / max(sum(hits), 1e-9))
 
 
+def mean_agreement(pictures: Iterable[Pixels], wanted: Iterable[Edges]) -> float:
+    """How well the edges of pictures (H, W, 3) agree with those wanted."""
+    return float(np.mean([agreement(edges(a), b) for a, b in zip(pictures, wanted, strict=True)]))
+
+
 def painted(recipe: Recipe, workshop: Workshop, control: Pixels | None = None) -> Pixels:
     """(H, W, 3): a picture made from words, along a control image (H, W, 3) where there is one."""
     images = {} if control is None else {"control": np.dstack([control, np.full_like(control[..., :1], 255)])}
@@ -62,7 +69,8 @@ def measure_controlled(
 ) -> tuple[Figures, Pixels]:
     """Edge agreement of pictures painted along held-out edges, and of the same painted without them.
 
-    "finely" are painted along lines drawn at four times the size, as a control layer's are.
+    "finely" are painted along lines drawn at four times the size, as a control layer's are; `vae_edges` is of
+    the true pictures as the VAE gives them back.
     """
     scenes = bench.scenes(settings.control.checked, 0.25, 63)
     true, fine = bench.renders(scenes), bench.renders(scenes, 512)
@@ -75,11 +83,9 @@ def measure_controlled(
         made["uncontrolled"].append(painted(plain.model_copy(update=said), workshop))
         for name, found_lines in (("controlled", drawn), ("finely", edges(large))):
             made[name].append(painted(along.model_copy(update=said), workshop, as_picture(found_lines)))
-    found: Figures = {}
+    found = {"vae_edges": mean_agreement(round_trip(bench.parts.vae, np.stack(true)), lines)}
     for name, some in made.items():
-        found[f"{name}_edges"] = float(
-            np.mean([agreement(edges(a), b) for a, b in zip(some, lines, strict=True)])
-        )
+        found[f"{name}_edges"] = mean_agreement(some, lines)
         found[f"{name}_objects"] = score(bench.judge.read(np.stack(some)), scenes).objects
     drawings = np.stack([as_picture(drawn) for drawn in lines[:10]])
     return found, np.concatenate([drawings, *(np.stack(some[:10]) for some in made.values())])

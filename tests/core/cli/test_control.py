@@ -71,9 +71,17 @@ def test_preprocessors_are_listed_with_their_parameters(run: Run) -> None:
 
 
 def test_an_edit_without_a_control_net_says_what_is_missing(run: Run, edit: Run) -> None:
-    result = edit("--method", "controlnet")
+    result = edit("--method", "controlnet", "--set", "network=")
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     assert "needs a ControlNet" in result.stderr
+
+
+def test_the_starter_brings_its_control_net(edit: Run) -> None:
+    result = edit("--method", "controlnet", "--inverter", "")
+    assert result.exit_code == 0, result.output
+    saved = read_recipe("out.png")
+    assert saved is not None
+    assert saved.recipe.editor_values == {"network": "starter_control"}
 
 
 def test_an_edit_under_control_is_kept_with_all_that_made_it(run: Run, edit: Run, network: Path) -> None:
