@@ -187,7 +187,7 @@ def settled(recipe: Recipe, registry: Registry) -> Recipe:
 
     A model's name goes before a folder that happens to be called the same.
     What the recipe does not say is said by the person's settings: which model, and its defaults. A method
-    which that model cannot do gets the first there is that can.
+    which a built-in model cannot do gets the first of these that can: a person's own is never exchanged.
     Raises `InputError` for a parameter a method does not have or a value it does not take.
     """
     values = _typed(registry, "editor", recipe.editor, recipe.editor_values)
