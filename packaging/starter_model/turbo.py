@@ -1,7 +1,8 @@
 """The few-step sibling, distilled from the starter by consistency.
 
 Luo et al.: Latent Consistency Models (arXiv:2310.04378), section 4, with the guidance fixed and the target
-taken from the student itself without gradient, as Song and Dhariwal (arXiv:2310.14189, section 3.2) advise.
+taken from the student itself without gradient and levels weighted by their distance, as Song and Dhariwal
+(arXiv:2310.14189, sections 3.2 and 3.4) advise.
 """
 
 from __future__ import annotations
@@ -67,6 +68,14 @@ class TurboTask(Denoising):
         """ᾱ at steps (n,), (n, 1, 1, 1); below the first level there is the least noise of the schedule."""
         return self.alphas.to(t.device)[t.clamp(min=0)][:, None, None, None]
 
+    def weight(self, t: Tensor) -> Tensor:
+        """1 / (σ_t - σ_below) at levels (n,), σ² = (1 - ᾱ) / ᾱ; its mean over all levels is 1."""
+        gap = 1000 // LEVELS
+        levels = torch.arange(gap - 1, 1000, gap, device=t.device)
+        sigma, below = ((1 / self.alpha(each) - 1).sqrt().flatten() for each in (levels, levels - gap))
+        found = 1 / (sigma - below)
+        return (found / found.mean())[torch.div(t, gap, rounding_mode="floor")]
+
     def noise_of(self, painter: Painter, latents: Tensor, t: Tensor, tokens: Tensor) -> Tensor:
         """ε (n, C, h, w) in float32, whatever the painter predicts."""
         found = torch.zeros_like(latents)
@@ -114,7 +123,8 @@ class TurboTask(Denoising):
             nearer = self.taught(noisy, t, below, tokens)
             target = self.jump(nearer, below.clamp(min=0), tokens)
         distance = (self.jump(noisy, t, tokens) - target).square()
-        return ((distance + HUBER**2).sqrt() - HUBER).mean(), self.share
+        each = ((distance + HUBER**2).sqrt() - HUBER).mean((1, 2, 3))
+        return (each * self.weight(t)).mean(), self.share
 
     def check(self) -> dict[str, float]:
         """Distances to where the guided teacher arrives in all its steps; see `taught.Taught`."""

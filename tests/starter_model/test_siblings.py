@@ -262,3 +262,16 @@ def test_exported_siblings_share_the_starters_autoencoder(sibling: tuple[str, Pa
     file = "vae/diffusion_pytorch_model.safetensors"
     assert (folder / file).read_bytes() == (starter / "export" / file).read_bytes()
     assert Parts.load(folder).unet.config["in_channels"] == (8 if name == "instruct" else 4)
+
+
+def test_levels_weigh_by_how_near_the_next_one_is(starter: Path, tiny: Settings) -> None:
+    _, run = sibling_run("turbo", starter, tiny, "cpu")
+    assert isinstance(run.task, TurboTask)
+    levels = torch.arange(19, 1000, 20)
+    weights = run.task.weight(levels)
+    assert float(weights.mean()) == pytest.approx(1)
+    alphas = run.task.alphas[levels]
+    sigmas = ((1 - alphas) / alphas).sqrt()
+    ratio = (sigmas[49] - sigmas[48]) / (sigmas[25] - sigmas[24])
+    assert float(weights[25] / weights[49]) == pytest.approx(float(ratio), rel=1e-4)
+    assert ratio > 3
