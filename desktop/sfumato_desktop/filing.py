@@ -72,7 +72,7 @@ class Filing(QObject):
         """Open a sample with its prompts and mask in place."""
         with self._told():
             document = open_image(sample.path)
-            said = {name: getattr(sample, name) for name in ("source", "target", "instruction")}
+            said = {"source": sample.source, "target": sample.target, "instruction": sample.instruction}
             document.recipe = self.fresh(Recipe().model, sample.editor).model_copy(update=said)
             if sample.mask is not None:
                 document.mask = open_mask(sample.mask, (document.width, document.height))

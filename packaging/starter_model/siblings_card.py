@@ -62,31 +62,26 @@ ABOUT = {
         "For the editors InstructPix2Pix and InstructDiffusion: it sees the picture and reads what to do. Of "
         "InstructDiffusion's tasks it knows all: marking and circling a thing, taking off noise, blur and "
         "watermarks, the last three from the whole picture, whatever is named.",
-        (
-            Goal(
-                "instructions followed, InstructPix2Pix",
-                lambda r: r["instruct_pix2pix_followed"],
-                least=0.9,
-                needed=WHICH,
-            ),
-            Goal(
-                "what should stay, InstructPix2Pix, dB to the truth",
-                lambda r: r["instruct_pix2pix_rest_db"],
-                least=28,
-                needed=WHICH,
-            ),
-            Goal(
-                "instructions followed, InstructDiffusion",
-                lambda r: r["instruct_diffusion_followed"],
-                least=0.9,
-                needed=WHICH,
-            ),
-            Goal(
-                "what should stay, InstructDiffusion, dB to the truth",
-                lambda r: r["instruct_diffusion_rest_db"],
-                least=28,
-                needed=WHICH,
-            ),
+        tuple(
+            goal
+            for name, title in (
+                ("instruct_pix2pix", "InstructPix2Pix"),
+                ("instruct_diffusion", "InstructDiffusion"),
+            )
+            for goal in (
+                Goal(
+                    f"instructions followed, {title}",
+                    lambda r, n=f"{name}_followed": r[n],
+                    least=0.9,
+                    needed=WHICH,
+                ),
+                Goal(
+                    f"what should stay, {title}, dB to the truth",
+                    lambda r, n=f"{name}_rest_db": r[n],
+                    least=28,
+                    needed=WHICH,
+                ),
+            )
         ),
         "Rows: the pictures, InstructPix2Pix, InstructDiffusion, the truth.",
     ),

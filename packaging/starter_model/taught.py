@@ -15,7 +15,7 @@ from torch import Tensor
 
 from starter_model.encoded import recipe_name
 from starter_model.state import read_tensors, write_tensors
-from starter_model.turbo import LEVELS, TurboTask
+from starter_model.turbo import GAP, LEVELS, TurboTask
 
 FEW = (1, 4)
 """Steps of which the distance is told."""
@@ -23,7 +23,7 @@ FEW = (1, 4)
 
 def few_levels(count: int) -> list[int]:
     """The levels (t) of so many steps from noise, LCMScheduler's own choice among all."""
-    every = [step * (1000 // LEVELS) - 1 for step in range(LEVELS, 0, -1)]
+    every = [step * GAP - 1 for step in range(LEVELS, 0, -1)]
     return [every[int(place)] for place in np.linspace(0, LEVELS, count, endpoint=False)]
 
 

@@ -23,6 +23,7 @@ from starter_model.precision import quickest
 from starter_model.sampling import move
 
 LEVELS = 50
+GAP = 1000 // LEVELS
 """The levels that the student learns to jump from: every twentieth step, LCM's own."""
 SIGMA_DATA, TIME_SCALE = 0.5, 10.0
 HUBER = 0.001
@@ -70,11 +71,10 @@ class TurboTask(Denoising):
 
     def weight(self, t: Tensor) -> Tensor:
         """1 / (σ_t - σ_below) at levels (n,), σ² = (1 - ᾱ) / ᾱ; its mean over all levels is 1."""
-        gap = 1000 // LEVELS
-        levels = torch.arange(gap - 1, 1000, gap, device=t.device)
-        sigma, below = ((1 / self.alpha(each) - 1).sqrt().flatten() for each in (levels, levels - gap))
+        levels = torch.arange(GAP - 1, 1000, GAP, device=t.device)
+        sigma, below = ((1 / self.alpha(each) - 1).sqrt().flatten() for each in (levels, levels - GAP))
         found = 1 / (sigma - below)
-        return (found / found.mean())[torch.div(t, gap, rounding_mode="floor")]
+        return (found / found.mean())[t // GAP]
 
     def noise_of(self, painter: Painter, latents: Tensor, t: Tensor, tokens: Tensor) -> Tensor:
         """ε (n, C, h, w) in float32, whatever the painter predicts."""
@@ -114,11 +114,10 @@ class TurboTask(Denoising):
         rows = rng.integers(len(self.encoded.scenes), size=self.share)
         latents = torch.from_numpy(self.encoded.latents[rows].astype(np.float32)).to(self.device)
         tokens = self.tokens([caption(self.encoded.scenes[row], rng) for row in rows])
-        gap = 1000 // LEVELS
-        t = torch.div(self.steps(rng, self.share), gap, rounding_mode="floor") * gap + gap - 1
+        t = self.steps(rng, self.share) // GAP * GAP + GAP - 1
         alpha = self.alpha(t)
         noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * torch.randn_like(latents)
-        below = t - gap
+        below = t - GAP
         with torch.no_grad():
             nearer = self.taught(noisy, t, below, tokens)
             target = self.jump(nearer, below.clamp(min=0), tokens)

@@ -37,7 +37,8 @@ def declared() -> list[str]:
     """Every editor of a picture with every inverter it takes, and alone where it needs none."""
     found = []
     for editor in (each for each in EDITORS if each.name in FLOORS):
-        found += [editor.name] if editor.inversion != "required" else []
+        if editor.inversion != "required":
+            found.append(editor.name)
         if editor.inversion != "none":
             found += [f"{inverter.name}+{editor.name}" for inverter in INVERTERS]
     return found

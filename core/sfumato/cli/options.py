@@ -228,13 +228,13 @@ def _model(recipe: Recipe, editor: MethodInfo, registry: Registry) -> tuple[str,
     """The model a recipe names, else the person's or one that can do the method, and what is known of it."""
     said = "model" in recipe.model_fields_set
     name = recipe.model if said else load_settings().default_model or recipe.model
-    chosen = registry.models.get(name)
-    if not said and chosen is not None and not able(editor, chosen):
-        name = next((other for other, info in registry.models.items() if able(editor, info)), name)
+    info = registry.models.get(name)
+    if not said and info is not None and not able(editor, info):
+        name, info = next((each for each in registry.models.items() if able(editor, each[1])), (name, info))
     if name not in registry.checkpoints and Path(name).exists():
         place = Path(name).resolve()
         return str(place), describe(from_path(place))
-    return name, registry.models.get(name)
+    return name, info
 
 
 def _by_default(recipe: Recipe, needs: frozenset[Need], model: str, info: ModelInfo | None) -> dict[str, Any]:

@@ -75,17 +75,9 @@ class Judge:
 
 def test_a_folder_is_measured_once(run: Run, cases: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_edits, "load_reader", lambda folder: Judge())
-    words = ("bench", "edits", cases, "-o", "out", "--judge", ".", "--per-type", 1, "--model", "starter")
-    words = (
-        *words,
-        *SMALL,
-        "--pairing",
-        "direct+reprompt",
-        "--pairing",
-        "blended",
-        "--pairing",
-        "instruct_pix2pix",
-    )
+    words = ("bench", "edits", cases, "-o", "out", "--judge", ".", "--per-type", 1, *SMALL)
+    words = (*words, "--pairing", "direct+reprompt", "--pairing", "blended", "--pairing", "instruct_pix2pix")
+    words = (*words, "--model", "starter")
     first = run(*words)
     assert first.exit_code == 0, first.output
     assert "Attributes read by test judge." in first.stdout
