@@ -7,7 +7,7 @@ picture, and any coverage of a latent cell counts, so that thin masks do not van
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -76,7 +76,9 @@ class LocalBlend:
 
     Maps are averaged over the steps so far, scaled to [0, 1] between their extremes, cut at `threshold` and
     grown by one cell; M is the union of the source words' and the target words' areas. Scaling by the maximum
-    alone, as published, lets words of even attention ("black") cover everything. An area that bounds
+    alone, as published, lets words of even attention ("black") cover everything. Words that follow one
+    another are of one thing and have one area; things apart have one each, or a cat that is looked at hard
+    would hide the sky that is looked at evenly, and only the cat would change. An area that bounds
     something of the source is not grown: `about_kept` says so of an edit of something's look ("a pink ->
     yellow umbrella"), and an area along most of the picture's border is the surroundings of what is kept.
     """
@@ -88,7 +90,7 @@ class LocalBlend:
     first_step: int
     about_kept: bool
     as_published: bool = False
-    """Scale by the maximum alone, and grow every area."""
+    """Scale by the maximum alone, take all words together, and grow every area."""
     spared_tokens: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
     """Of the source and of the target: where these attend nothing changes; their areas are not grown."""
 
@@ -117,4 +119,18 @@ class LocalBlend:
         return not self.as_published and (self.about_kept or bool(border.float().mean() > 0.5))
 
     def _area(self, row: str, tokens: tuple[int, ...]) -> Tensor:
-        return self.maps.area(row, tokens, self.threshold, by_maximum=self.as_published)
+        if self.as_published:
+            return self.maps.area(row, tokens, self.threshold, by_maximum=True)
+        areas = [self.maps.area(row, thing, self.threshold) for thing in runs(tokens)]
+        return torch.stack(areas).any(0)
+
+
+def runs(tokens: Iterable[int]) -> list[list[int]]:
+    """Positions in a prompt, in order, cut wherever one is left out."""
+    found: list[list[int]] = []
+    for token in sorted(set(tokens)):
+        if found and found[-1][-1] == token - 1:
+            found[-1].append(token)
+        else:
+            found.append([token])
+    return found

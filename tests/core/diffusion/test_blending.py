@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import interpolate, max_pool2d
 
 from sfumato.diffusion.attention import MapStore, Site
-from sfumato.diffusion.blending import Keep, LocalBlend, grown, latent_mask
+from sfumato.diffusion.blending import Keep, LocalBlend, grown, latent_mask, runs
 from sfumato.diffusion.schedule import Schedule
 from tests.tiny import SCHEDULER
 
@@ -51,3 +51,28 @@ def test_the_published_area_is_pooled_and_scaled_by_its_maximum() -> None:
     found = blend.mask((1, 4, 16, 16))
     assert torch.equal(found, areas.any(0, keepdim=True))
     assert 0 < found.float().mean() < 1
+
+
+def test_things_apart_in_the_prompt_have_an_area_each() -> None:
+    """One is looked at hard and small, the other evenly: together the first would hide the second."""
+    site = Site("m.attn2", "cross", 0, 1)
+    maps = MapStore((site,), (1, 4, 4, 4))
+    given = torch.zeros(1, 16, 6)
+    given[0, 0, 1] = 1.0
+    given[0, 8:, 4] = 0.1
+    maps.hook(range(1), ("src.c", "tgt.c")).act({"src.c": given, "tgt.c": given}, site, 0)
+
+    def changed(*tokens: int, as_published: bool = False) -> int:
+        blend = LocalBlend(maps, tokens, tokens, 0.3, 0, about_kept=True, as_published=as_published)
+        return int(blend.mask((1, 4, 4, 4)).sum())
+
+    assert changed(1) == 1
+    assert changed(4) == 8
+    assert changed(1, 4) == 9
+    assert changed(1, 4, as_published=True) == changed(1, as_published=True) == 4
+    assert changed(1, 2) == 1
+
+
+def test_positions_are_cut_where_one_is_left_out() -> None:
+    assert runs((7, 3, 2, 9, 8, 2)) == [[2, 3], [7, 8, 9]]
+    assert runs(()) == []
