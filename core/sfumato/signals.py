@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 
@@ -25,3 +25,8 @@ def sigterm(handler: Callable[..., Any] | None = None) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+def stoppable() -> AbstractContextManager[None]:
+    """Meanwhile SIGTERM, which service managers and batch systems send, is what Ctrl-C is."""
+    return sigterm(signal.default_int_handler)

@@ -31,12 +31,11 @@ _TURNED = range(5, 9)
 def read_cases(folder: Path) -> CaseFolder:
     """Read a folder of cases; what is wrong with a single one is told in `refused`, and the others are used.
 
-    Raises `InputError` if there is no `mapping_file.json`, it cannot be understood, or no case can be used.
+    A file is a list of cases as `mapping_file.json` is, of any name, beside its pictures.
+    Raises `InputError` if there is no list, it cannot be understood, or no case can be used.
     """
-    root = folder if (folder / MAPPING).exists() or not (folder / "data").is_dir() else folder / "data"
-    if not folder.is_dir():
-        raise InputError(f"There is no folder {folder}.")
-    entries = _json_object(root / MAPPING)
+    path = _list_in(folder)
+    root, entries = path.parent, _json_object(path)
     cases = []
     refused = {
         name: f"{count} cases have this id, so none is meant." for name, count in entries.twice.items()
@@ -50,9 +49,19 @@ def read_cases(folder: Path) -> CaseFolder:
             refused[name] = str(error)
     if not cases:
         why = f" The first of {len(refused)} says: {next(iter(refused.values()))}" if refused else ""
-        raise InputError(f"{root / MAPPING} has no case that can be used.{why}")
+        raise InputError(f"{path} has no case that can be used.{why}")
     own = _json_object(root / TYPES) if (root / TYPES).exists() else {}
     return CaseFolder(tuple(cases), refused, {**PIE_TYPES, **{key: str(own[key]) for key in own}})
+
+
+def _list_in(place: Path) -> Path:
+    """The list of cases in a folder, or in the `data` of PIE-Bench's own, or the file that was named."""
+    if place.is_file():
+        return place
+    if not place.is_dir():
+        raise InputError(f"There is no folder {place}.")
+    inner = place / "data" / MAPPING
+    return inner if inner.is_file() and not (place / MAPPING).exists() else place / MAPPING
 
 
 class _Object(dict[str, Any]):
@@ -91,6 +100,8 @@ def _case(root: Path, name: str, entry: Any) -> Case:
     size = _size_of(picture)
     if truth is not None and _size_of(truth) != size:
         raise InputError("Its true edited picture has another size than its picture.")
+    if not (_prompt(entry, "editing_prompt") or _prompt(entry, "editing_instruction")):
+        raise InputError("It says neither what the picture should show nor what to do.")
     blended = _text(entry, "blended_word", "").split() if "blended_word" in entry else None
     world = entry.get("world", {})
     return Case(
@@ -160,7 +171,7 @@ def _expected(told: Any) -> tuple[Expected, ...]:
                 thing = each.get("thing", 0)
             case _:
                 raise InputError(f"It expects {json.dumps(each)}, which says no attribute with its value.")
-        if thing not in (0, 1):
+        if type(thing) is not int or thing not in (0, 1):  # True and 1.0 are 1, too
             raise InputError(f"It expects something of thing {thing}; there are 0 and 1.")
         found.append(Expected(what, value, thing))
     return tuple(found)

@@ -115,14 +115,21 @@ def _prepared(picture: Picture, as_published: bool) -> Tensor:
     pixels = torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1)[None]
     pixels = pixels if as_published else pixels / 255
     height, width = picture.shape[:2]
-    scale = min(SIDE / min(height, width), LONGEST / max(height, width))
-    size = (max(1, int(height * scale)), max(1, int(width * scale)))
+    size = _size_of(height, width)
     if size != (height, width):
         pixels = functional.interpolate(
             pixels, size, mode="bilinear", align_corners=False, antialias=not as_published
         )
     mean, std = (torch.tensor(each).view(1, 3, 1, 1) for each in (_MEAN, _STD))
     return (pixels - mean) / std
+
+
+def _size_of(height: int, width: int) -> tuple[int, int]:
+    """As torchvision's Resize, which the published code uses, rounds it."""
+    short, long = SIDE, SIDE * max(height, width) // min(height, width)
+    if long > LONGEST:
+        short, long = max(1, LONGEST * short // long), LONGEST
+    return (short, long) if height <= width else (long, short)
 
 
 @dataclass(eq=False)

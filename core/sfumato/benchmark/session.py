@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -106,7 +107,7 @@ class Session:
         """What was not yet told of, model by model, for to load one takes time."""
         cases = {case.id: case for row in rows for case in row.cases}
         having = {row.name: {case.id for case in row.cases} for row in rows}
-        in_turn = sorted(rows, key=lambda row: row.pairing.recipe.inverter)
+        in_turn = _in_turn(rows)
         return [
             (row, case)
             for model in dict.fromkeys(row.pairing.recipe.model for row in rows)
@@ -225,6 +226,19 @@ class Session:
             while len(self._pictures) > _REMEMBERED:
                 del self._pictures[next(iter(self._pictures))]
         return self._pictures[case.id]
+
+
+def _in_turn(rows: Sequence[Row]) -> list[Row]:
+    """One row of each inverter, then the next of each.
+
+    Rows that share an inversion would begin at once, were they neighbours, and each would make it.
+    """
+    turns: Counter[str] = Counter()
+    placed = []
+    for row in rows:
+        placed.append((turns[row.pairing.recipe.inverter], row))
+        turns[row.pairing.recipe.inverter] += 1
+    return [row for _, row in sorted(placed, key=lambda each: each[0])]
 
 
 def copies(case: Case) -> tuple[str, str]:

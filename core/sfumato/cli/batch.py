@@ -14,7 +14,7 @@ from sfumato.cli.edit_task import Edited, EditTask, edit_one
 from sfumato.cli.edits import workshop_of
 from sfumato.cli.lists import entries
 from sfumato.cli.many_options import crew_of
-from sfumato.errors import StorageError
+from sfumato.errors import SfumatoError, StorageError
 from sfumato.files.atomic import write_atomically
 from sfumato.many.crew import Crew
 from sfumato.many.spreading import spread
@@ -38,6 +38,9 @@ def edit_many(given: Mapping[str, Any]) -> None:
         batch.tell()
         typer.echo("Run the same command again for the rest.", err=True)
         raise typer.Exit(INTERRUPTED) from None
+    except SfumatoError:  # which ends all; what it says comes last
+        batch.tell()
+        raise
     batch.tell()
     if batch.failures:
         raise typer.Exit(FAILURE)
@@ -87,11 +90,13 @@ class _Batch:
 
     def _wants(self, case: Case) -> bool:
         """Whether a case has to be done. What is there and is not its result is left alone, and said."""
-        if not any(path.exists() for path in case.outputs):
+        there = [path for path in case.outputs if path.exists()]
+        if not there:
             return True
-        if case.is_there():
-            self.there += 1
-            return False
+        if case.is_made(there):  # the first is written last, and not every method makes several
+            whole = case.output in there
+            self.there += whole
+            return not whole
         if not self.overwrite:
             self.failures[case.entry.where] = (
                 f"{case.output} is something else and was left alone. Say --overwrite, or another folder."
@@ -103,7 +108,7 @@ class _Batch:
         if isinstance(outcome, Failed):
             self.failures[case.entry.where] = "\n".join(filter(None, (outcome.sentence, outcome.details)))
             return
-        for name, data in outcome.result.files:
+        for name, data in reversed(outcome.result.files):  # the first one there means that all are
             with write_atomically(case.output.with_name(name)) as file:
                 file.write(data)
             typer.echo(f"Wrote {case.output.with_name(name)}")

@@ -25,11 +25,12 @@ from sfumato.benchmark.unused import unused
 from sfumato.cli import many_options as m
 from sfumato.cli import options as o
 from sfumato.cli.answers import FAILURE, INTERRUPTED, answering
-from sfumato.cli.bench_running import followed, stoppable
+from sfumato.cli.bench_running import followed
 from sfumato.cli.bench_told import tell
 from sfumato.errors import InputError
 from sfumato.many.crew import Crew
 from sfumato.method import Recipe
+from sfumato.signals import stoppable
 from sfumato.workshop import Workshop
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, closing
+from contextlib import closing
 
 import typer
 
 from sfumato.benchmark.runner import Make
 from sfumato.benchmark.session import Session, Step
 from sfumato.cli.answers import bar, duration
-from sfumato.signals import sigterm
 
 LINES, TABLES = 60.0, 600.0
 """Seconds between two lines of a log, and between two times that tables are written."""
@@ -62,8 +60,3 @@ class _Every:
             return False
         self._last = now
         return True
-
-
-def stoppable() -> AbstractContextManager[None]:
-    """Meanwhile SIGTERM, which service managers and batch systems send, is what Ctrl-C is."""
-    return sigterm(signal.default_int_handler)

@@ -65,11 +65,11 @@ class Case:
             controls=tuple((name, _read(path)) for name, path in self.controls),
         )
 
-    def is_there(self) -> bool:
-        """Whether its results lie where they go, made of the same picture by the same recipe."""
+    def is_made(self, paths: Sequence[Path]) -> bool:
+        """Whether what lies there was made of the same picture by the same recipe."""
         try:
             job = job_of(self.recipe, open_document(self.entry.picture), dict(self.given))
-            return all(_made_by(path, job) for path in self.outputs)
+            return all(_made_by(path, job) for path in paths)
         except SfumatoError:  # one of them is something else, or the picture is none, which its edit will say
             return False
 

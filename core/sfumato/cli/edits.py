@@ -18,6 +18,7 @@ from sfumato.document.layers import Document
 from sfumato.events import Outcome
 from sfumato.files.images import open_mask
 from sfumato.method import Job, Recipe
+from sfumato.signals import stoppable
 from sfumato.workshop import Workshop
 
 
@@ -73,7 +74,8 @@ def edit(
         if is_many(pictures) or any(given is not None for given in (masks, form, ray)):
             from sfumato.cli.batch import edit_many  # which is made of what is in this module
 
-            return edit_many(ctx.params)
+            with stoppable():
+                return edit_many(ctx.params)
         refuse_output(output)
         asked, document = o.recipe_of(ctx.params), open_document(pictures[0])
         for note in document.notes:

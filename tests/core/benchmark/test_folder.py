@@ -118,6 +118,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"expected": [{"what": "smell", "value": "sweet"}]}, "says no attribute"),
     ({"expected": [{"what": ["object"], "value": "dog"}]}, "says no attribute"),
     ({"expected": [{"what": "object", "value": "dog", "thing": 2}]}, "thing 2"),
+    ({"expected": [{"what": "object", "value": "dog", "thing": 1.0}]}, "thing 1.0"),
+    ({"editing_prompt": "[]", "editing_instruction": None}, "neither what"),
 ]
 
 
@@ -128,6 +130,13 @@ def test_a_bad_case_is_named_and_the_others_are_used(folder: Path, change: dict[
     assert [case.id for case in found.cases] == ["000000000000", "000000000002", "000000000003"]
     assert list(found.refused) == ["000000000001"]
     assert why in found.refused["000000000001"]
+
+
+def test_a_list_of_another_name_may_be_named_itself(folder: Path) -> None:
+    entries = json.loads((folder / "mapping_file.json").read_text())
+    few = dict(list(entries.items())[:2])
+    (folder / "few.json").write_text(json.dumps(few))
+    assert [case.id for case in read_cases(folder / "few.json").cases] == list(few)
 
 
 def test_ids_and_fields_that_are_there_twice_are_refused(folder: Path) -> None:

@@ -84,6 +84,23 @@ def test_a_model_is_done_with_before_the_next_is_loaded(bench: Bench) -> None:
     assert [model for model, _ in asked] == ["starter"] * 8 + ["two"] * 4
 
 
+def test_rows_that_share_an_inversion_are_no_neighbours(bench: Bench) -> None:
+    """Two workers would make it twice."""
+    bench.names = ("ddim+p2p", "ddim+reprompt", "fake", "direct+p2p", "direct+reprompt")
+    asked = list[tuple[str, str]]()
+
+    def noting(tasks: Any, workshop: Any) -> Iterator[Any]:
+        asked.extend((tasks[key].recipe.inverter, tasks[key].recipe.editor) for key in tasks)
+        yield from ()
+
+    session = bench.session()
+    session.rows = [replace(row, few=None, cases=row.cases[:1]) for row in session.rows if row.is_edit]
+    list(session.run(noting))
+    inverters = [inverter for inverter, editor in asked if editor != "fake"]
+    assert sorted(inverters) == ["ddim", "ddim", "direct", "direct"]
+    assert inverters[0] != inverters[1]
+
+
 def test_results_may_come_in_any_order(bench: Bench) -> None:
     def backwards(tasks: Any, workshop: Any) -> Iterator[Any]:
         yield from reversed(list(in_place(tasks, workshop)))

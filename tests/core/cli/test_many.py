@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -17,7 +18,7 @@ from PIL import Image
 from sfumato.cli import edit_task
 from sfumato.cli.answers import counting
 from sfumato.cli.lists import entries
-from sfumato.errors import InputError
+from sfumato.errors import InputError, StorageError
 from sfumato.files.images import read_recipe
 
 Run = Callable[..., Any]
@@ -163,6 +164,39 @@ def test_a_stop_keeps_what_was_finished(some: Run, monkeypatch: pytest.MonkeyPat
     assert out() == {"a.png": b"made"}
 
 
+def test_failures_are_told_though_an_error_ends_all(some: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("in", "a.png").write_bytes(b"no picture")
+
+    def full(path: Path) -> Any:
+        raise StorageError(f"{path} could not be written.")
+
+    monkeypatch.setattr("sfumato.cli.batch.write_atomically", full)
+    result = some("in")
+    assert result.exit_code == 1
+    assert "in/a.png: a.png is not a picture" in result.stderr
+    assert "out/b.jpg could not be written." in result.stderr
+    assert result.stdout.splitlines()[-1] == "0 of 3 edited, 1 failed, 2 not begun or not finished."
+
+
+@pytest.mark.parametrize(("method", "names"), [("ddim_naive", ["a-2.png", "a.png"]), ("p2p", ["a.png"])])
+def test_several_candidates_of_one_picture_are_made_once(
+    some: Run, begun: list[str], method: str, names: list[str]
+) -> None:
+    both = ("in/a.png", "--format", "png", "--candidates", "2", "--method", method, "--steps", "2")
+    result = some(*both)
+    assert (result.exit_code, result.stderr) == (0, "")
+    first = out()
+    assert list(first) == names, "not every method makes several"
+    Path("out", "a.png").unlink()  # as when the run was stopped before the last of them
+    result = some(*both)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert out() == first
+    assert some(*both).stdout == "0 of 1 edited, 1 was already there.\n"
+    assert begun == ["a.png", "a.png"]
+    Path("out", "a.png").write_bytes(Path("in", "a.png").read_bytes())
+    assert "a.png is something else" in some(*both).stderr
+
+
 BAD_LISTS = {
     "l.jsonl": [
         ('{"picture": "a.png"}\n{"picture": 3}\n[]', ["line 2 of l.jsonl: A line: 'picture' cannot be 3"]),
@@ -297,6 +331,10 @@ def test_another_process_gives_the_same_bits(some: Run) -> None:
     for name in ("a.png", "c.webp"):  # one of them stays, so that one worker is enough
         Path("out", name).unlink()
     Path("in", "c.webp").unlink()
+    shutil.rmtree(
+        "home/cache", ignore_errors=True
+    )  # an inversion that was kept would be equal whatever happened
+    assert not list(Path("home").rglob("*.safetensors"))
     result = some("in", "--processes", "2")
     assert result.stdout.splitlines()[-1] == "1 of 2 edited, 1 was already there."
     assert out() == {name: data for name, data in here.items() if name != "c.webp"}
