@@ -26,11 +26,14 @@ class Header:
     """What computed the edits, and how many each."""
     expecting: int = 0
     """Cases that say which attributes a reader must see."""
+    others: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Other models, and the rows that are theirs."""
 
     def lines(self) -> list[str]:
         """In sentences."""
         return [
             f"Model: {self.model}. {self.settings}.",
+            *(f"By {model}: {', '.join(rows)}." for model, rows in self.others.items()),
             f"Machine: {self.machine}.",
             *self._times(),
             f"Cases in the folder: {self.cases}. Each row says over how many its means are.",

@@ -12,7 +12,6 @@ from sfumato.benchmark.masks import Runs
 from sfumato.benchmark.pairings import IDENTITY, TRUTH, VAE, asked
 from sfumato.benchmark.plan import Row
 from sfumato.benchmark.runner import Kind, Task, loaded
-from sfumato.benchmark.sources import class_digest, engine_digest
 from sfumato.errors import InputError
 from sfumato.method import Method, Need, Recipe
 from sfumato.models.control_folder import inspect_network
@@ -20,6 +19,7 @@ from sfumato.models.fingerprint import Fingerprints
 from sfumato.plugins import Registry
 from sfumato.preprocessor import Preprocessor
 from sfumato.provenance import BATCH, machine
+from sfumato.sources import class_digest, engine_digest
 from sfumato.workshop import Workshop
 
 Depends = Mapping[str, Any]

@@ -40,11 +40,17 @@ def publish(session: Session, folder: CaseFolder, base: Recipe) -> tuple[Header,
 def _header(session: Session, folder: CaseFolder, base: Recipe, processors: Mapping[str, int]) -> Header:
     here = session.keys.machine(base)
     ran = [row for row in session.rows if row.is_edit and row.cases]
+    others: dict[str, tuple[str, ...]] = {}
+    for row in ran:
+        if (name := row.pairing.recipe.model) != base.model:
+            title = session.workshop.describe(name).title
+            others[title] = (*others.get(title, ()), row.name)
     return Header(
         model=session.workshop.describe(base.model).title,
         settings=f"{base.steps} steps, guidance {base.guidance:g}, seed {base.seed}; {RECIPES} has the rest",
         machine=(f"{here['device']}, {here['precision']}, threads: {here['threads']}, torch {here['torch']}"),
         cases=len(folder.cases),
+        others=others,
         networks=session.scorer.names,
         refused=folder.refused,
         decoded=tuple(row.name for row in ran if row.pairing.decoded),

@@ -41,6 +41,11 @@ LOST = (
     "Try it again; if its machine runs out of memory, with more --threads, so that fewer tasks share one."
 )
 
+ABSENT = (
+    "Sfumato cannot be imported on the machine of the cluster that had it. Install the same version on every "
+    "machine of the cluster, for the Python that runs Ray there."
+)
+
 
 def on_cluster(
     tasks: Mapping[str, T], work: Work[T, R], crew: Crew
@@ -106,6 +111,8 @@ class _Cluster:
         except (lost.WorkerCrashedError, lost.OutOfMemoryError, lost.NodeDiedError, lost.ObjectLostError):
             return Failed(key, LOST)
         except Exception as error:
+            if "failed to import" in str(error):  # which is all that Ray says of it
+                return Failed(key, ABSENT)
             told = explain(error, key)
             return Failed(key, str(told), told.details)
 

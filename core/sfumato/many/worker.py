@@ -5,16 +5,22 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib.metadata import version
 from typing import Any, Generic, TypeVar
 
+from sfumato.errors import SfumatoError
 from sfumato.failure import explain
+from sfumato.sources import engine_digest
 from sfumato.workshop import Workshop
 
 T = TypeVar("T")
 R = TypeVar("R")
 Work = Callable[[T, Workshop], R]
 Opener = Callable[..., Workshop]
+LIBRARIES = ("torch", "diffusers", "transformers")
+OTHER = "The worker that had it runs another version of Sfumato or its libraries than the run itself."
+ALIKE = "Install the same on every machine; if the program was changed meanwhile, start again."
 
 
 @dataclass(frozen=True)
@@ -43,22 +49,32 @@ class Parcel:
     key: str
     data: bytes
     """(work, task, opener, choices), pickled."""
+    program: str
+    """`program` of whoever packed it: what another one makes may have other bits."""
 
     @classmethod
     def of(cls, key: str, work: Work[T, R], task: T, workshop: tuple[Opener, dict[str, Any]]) -> Parcel:
         """Pack a task. Raises whatever pickle raises of what cannot be packed."""
         opener, choices = workshop
-        return cls(key, pickle.dumps((work, task, opener, tuple(sorted(choices.items())))))
+        return cls(key, pickle.dumps((work, task, opener, tuple(sorted(choices.items())))), program())
 
     def done(self) -> bytes:
         """Do the task in this process, with the workshop of its last task; a `Done` or `Failed`, pickled."""
 
         def run() -> bytes:
+            if self.program != program():
+                raise SfumatoError(OTHER, kept="All other results are kept.", advice=ALIKE)
             work, task, opener, choices = pickle.loads(self.data)
             return pickle.dumps(Done(self.key, work(task, _workshop(opener, choices))))
 
         came = attempted(self.key, run)
         return pickle.dumps(came) if isinstance(came, Failed) else came.result
+
+
+@cache
+def program() -> str:
+    """What decides the bits of results here beside methods and weights: the engine and its libraries."""
+    return " ".join([engine_digest(), *(version(name) for name in LIBRARIES)])
 
 
 @lru_cache(maxsize=1)

@@ -184,6 +184,11 @@ def test_the_header_says_which_figures_there_are_not_and_of_which_pictures() -> 
     )
 
 
+def test_the_header_says_which_rows_are_of_other_models() -> None:
+    told = replace(HEADER, others={"Tiny instructed": ("instruct_pix2pix", "instruct_diffusion")}).lines()
+    assert told[1] == "By Tiny instructed: instruct_pix2pix, instruct_diffusion."
+
+
 def test_the_header_says_whose_the_times_are() -> None:
     assert not any("Times" in each for each in HEADER.lines())
     assert "Times are of one kind of machine: Fast." in replace(HEADER, processors={"Fast": 9}).lines()

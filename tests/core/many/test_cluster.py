@@ -14,7 +14,9 @@ import pytest
 from sfumato.errors import SfumatoError
 from sfumato.many import cluster
 from sfumato.many.crew import LOCAL, Crew
+from sfumato.many.handing import handed_out
 from sfumato.many.spreading import spread
+from sfumato.many.worker import Failed
 from tests.chores import chore
 
 ROOT = Path(__file__).parents[3]
@@ -32,6 +34,52 @@ def test_a_stop_stays_the_programs_own() -> None:
     ray = SimpleNamespace(init=lambda **_: signal.signal(signal.SIGTERM, lambda *_: None))
     cluster._connect(ray, LOCAL)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+class Unlucky:
+    """A cluster without machines, whose one worker cannot import anything."""
+
+    exceptions = SimpleNamespace(**dict.fromkeys(
+        ("WorkerCrashedError", "OutOfMemoryError", "NodeDiedError", "ObjectLostError"), KeyError
+    ))  # fmt: skip
+
+    def __init__(self) -> None:
+        self.machines = [{"Alive": True, "Resources": {"CPU": 2.0}}]
+
+    def nodes(self) -> list[dict[str, object]]:
+        return self.machines
+
+    def remote(self, **_: object) -> object:
+        return lambda _: SimpleNamespace(remote=lambda parcel: parcel.key)
+
+    def wait(self, at: list[str], **_: object) -> tuple[list[str], list[str]]:
+        return (at, []) if self.machines else ([], at)
+
+    def get(self, reference: str) -> bytes:
+        raise RuntimeError(
+            "The remote function failed to import on the worker. This may be because needed ..."
+        )
+
+    def cancel(self, *_: object, **__: object) -> None:
+        pass
+
+
+def test_a_machine_without_the_program_is_a_sentence() -> None:
+    hands = cluster._Cluster(Unlucky(), Crew(ray="local", choices={"threads": 1}))
+    (came,) = handed_out({"a": "fine"}, chore, hands)
+    assert isinstance(came, Failed)
+    assert "Sfumato cannot be imported on the machine" in came.sentence
+    assert not came.details, "it is no bug of ours"
+
+
+def test_a_cluster_that_stays_empty_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = Unlucky()
+    hands = cluster._Cluster(ray, Crew(ray="local", choices={"threads": 1}))
+    ray.machines = []
+    monkeypatch.setattr(cluster, "PATIENCE", -1.0)
+    with pytest.raises(SfumatoError, match="has lost all its workers"):
+        list(handed_out({"a": "fine"}, chore, hands))
+    assert not hands.busy
 
 
 @pytest.fixture(scope="module")

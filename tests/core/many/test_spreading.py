@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import pickle
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import pytest
 from sfumato.errors import InputError, SfumatoError
 from sfumato.many.crew import Crew, processors
 from sfumato.many.spreading import spread
-from sfumato.many.worker import Done, Failed
+from sfumato.many.worker import Done, Failed, Parcel
 from tests.chores import Bench, chore, doubled, noted, opened
 
 
@@ -43,6 +45,15 @@ def test_in_place_there_is_one_workshop_and_the_order_is_kept() -> None:
 def test_in_place_an_open_workshop_is_used() -> None:
     here: Any = Bench(7, {})
     assert list(spread({"a": 1}, doubled, crew(), here=here)) == [Done("a", (2, os.getpid(), 7, None))]
+
+
+def test_another_program_does_not_do_a_task() -> None:
+    own = Parcel.of("a", doubled, 1, (opened, {}))
+    assert isinstance(pickle.loads(own.done()), Done)
+    came = pickle.loads(replace(own, program="0.0.1").done())
+    assert isinstance(came, Failed)
+    assert came.sentence.startswith("The worker that had it runs another version of Sfumato")
+    assert not came.details
 
 
 def test_nothing_to_do_opens_nothing() -> None:

@@ -1,0 +1,130 @@
+"""The tables of what was measured: taken in, merged, written; and what the default pairing owes to them."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+import sys
+from math import isnan
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from sfumato.benchmark.results import Result, Results
+from sfumato.method import Recipe
+
+ROOT = Path(__file__).parents[2]
+
+
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("method_table", ROOT / "packaging" / "method_table.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+table = script()
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Results of two cases of one type and one of another; one of them was left alone outside its mask."""
+    rows = [case("1", 0.0, "20"), case("1", 1.0, "inf"), case("6", 1.0, "30"), case("6", 1.0, "40", "Why.")]
+    with (tmp_path / "cases.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    made = {"name": "direct+p2p", "model": "starter", "steps": 50, "guidance": 2.5}
+    (tmp_path / "recipes.json").write_text(json.dumps([made]))
+    Results(tmp_path).add(Result("k", "direct+p2p", "1", depends={"threads": 1}))
+    return tmp_path
+
+
+def case(kind: str, right: float, background: str, failure: str = "") -> dict[str, str]:
+    figures = dict.fromkeys((*table.FINISHED, *table.DECODED, *table.COSTS), "1.0")
+    told = {"attributes_right": str(right), "psnr_unedit_part": background, "failure": failure}
+    return {"pairing": "direct+p2p", "type": kind, "processor": "X", **figures, **told}
+
+
+def test_means_are_over_what_was_made_by_type_and_over_all(out: Path):
+    rows = {row.kind: row for row in table.taken(out)}
+    assert set(rows) == {table.ALL, "object", "colour"}
+    found = {kind: row.figures for kind, row in rows.items()}
+    assert (found[table.ALL]["cases"], found[table.ALL]["failed"]) == (3, 1)
+    assert found[table.ALL]["attributes_right"] == pytest.approx(2 / 3)
+    assert found[table.ALL]["psnr_unedit_part"] == 25.0
+    assert found[table.ALL]["exact"] == 1
+    assert found["object"]["attributes_right"] == 0.5
+    assert found["colour"]["psnr_unedit_part"] == 30.0
+    assert list(rows["object"].made.values()) == ["starter", "50", "2.5", "1", "X"]
+
+
+def measured(pairing: str, cases: int, right: float, kind: str = "all", steps: str = "50") -> Any:
+    figures = dict.fromkeys(table.FIGURES, 1.0) | {"cases": float(cases), "attributes_right": right}
+    return table.Measured(pairing, kind, figures, dict.fromkeys(table.MADE, "X") | {"steps": steps})
+
+
+def test_a_run_on_fewer_cases_does_not_replace_one_on_more():
+    old = [measured("direct+p2p", 300, 0.7), measured("ddim+p2p", 20, 0.1)]
+    new = [measured("direct+p2p", 20, 0.9), measured("ddim+p2p", 60, 0.5), measured("blended", 60, 0.6)]
+    kept = {row.pairing: row.figures["attributes_right"] for row in table.merged(old, new)}
+    assert kept == {"direct+p2p": 0.7, "ddim+p2p": 0.5, "blended": 0.6}
+
+
+def test_the_table_is_read_as_it_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(table, "TABLE", tmp_path / "table.csv")
+    monkeypatch.setattr(table, "MEASURED", tmp_path)
+    rows = [measured("direct+p2p", 300, 0.123456789), measured("vae", 300, float("nan"))]
+    table.write_table(rows)
+    again = table.read_table()
+    assert [row.pairing for row in again] == ["direct+p2p", "vae"]
+    assert again[0].figures["attributes_right"] == 0.123457
+    assert isnan(again[1].figures["attributes_right"])
+    assert again[0].made == rows[0].made
+
+
+def test_only_what_stands_between_the_marks_is_replaced():
+    text = f"before {table.BEGIN} old {table.END} after"
+    assert table.put(text, "| new |") == f"before {table.BEGIN}\n\n| new |\n\n{table.END} after"
+    with pytest.raises(SystemExit, match="lacks"):
+        table.put("no marks", "| new |")
+
+
+def test_the_best_of_a_type_is_bold_among_those_of_as_many_cases():
+    rows = [measured("direct+p2p", 300, 0.7), measured("ddim+p2p", 300, 0.5), measured("blended", 20, 0.9)]
+    kinds = [measured(row.pairing, 2, row.figures["attributes_right"], "colour") for row in rows]
+    shown = table.by_type([*rows, *kinds], table.SHOWN[1])
+    assert shown.index("300 cases") < shown.index("**70.0**") < shown.index("20 cases")
+    assert "**90.0**" in shown
+    assert "**50.0**" not in shown
+
+
+def test_a_page_says_of_all_rows_what_they_were_made_with():
+    assert "20 and 50 steps" in table.page([measured("a", 9, 0.5), measured("b", 9, 0.5, steps="20")])
+
+
+def test_pages_show_the_table_that_lies_there():
+    rows = table.read_table()
+    assert table.PAGE.read_text("utf-8") == table.page(rows)
+    readme = table.README.read_text("utf-8")
+    assert readme == table.put(readme, table.whole_table(table.best_of_each(rows)))
+
+
+def test_the_default_pairing_is_one_the_table_supports():
+    """Better than the inversion without correction where nothing should change, and no less right."""
+    rows = {row.pairing: row.figures for row in table.read_table() if row.kind == table.ALL}
+    usual = Recipe()
+    default, plain = rows[f"{usual.inverter}+{usual.editor}"], rows["ddim+p2p"]
+    assert default["cases"] == plain["cases"] >= 300
+    for prefix in ("", "decoded_"):
+        assert default[f"{prefix}psnr_unedit_part"] > plain[f"{prefix}psnr_unedit_part"]
+        assert default[f"{prefix}ssim_unedit_part"] > plain[f"{prefix}ssim_unedit_part"]
+        assert default[f"{prefix}mse_unedit_part"] < plain[f"{prefix}mse_unedit_part"]
+        assert default[f"{prefix}psnr_truth_outside"] > plain[f"{prefix}psnr_truth_outside"]
+    assert default["attributes_right"] >= plain["attributes_right"] - 0.01
