@@ -154,6 +154,8 @@ class Outcome:
     """Of the document's size: the mask that was made for this job, if one was."""
     recording: Recording | None = None
     """What attention and latents did, if the job asked for it."""
+    smaller: bool = False
+    """Memory was short, and less was made than was asked for."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -61,7 +61,7 @@ def perform(job: Job, workshop: Workshop) -> Generator[Advance, None, Outcome]:
             raise
         traceback.clear_frames(error.__traceback__)
         raise smaller.shortage() from error
-    return replace(outcome, notes=(smaller.note, *outcome.notes))
+    return replace(outcome, notes=(smaller.note, *outcome.notes), smaller=True)
 
 
 def _attempt(job: Job, workshop: Workshop) -> Generator[Advance, None, Outcome]:

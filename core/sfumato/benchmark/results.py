@@ -53,6 +53,8 @@ class Result:
     """The name of what computed it, which decides its seconds."""
     depends: Mapping[str, Any] = field(default_factory=dict)
     """What the key is a hash of, part by part: what a person knows in plain, the rest as hashes."""
+    smaller: bool = False
+    """Memory was short, so that it is not quite what its key says: shown, but tried again by the next run."""
 
     def picture_as(self, *, decoded: bool) -> str:
         """The path of the finished picture, or of what the model decoded."""
@@ -116,7 +118,7 @@ class Results:
 
     def _note(self, result: Result) -> None:
         self._kept[result.key, result.case] = result
-        if not result.failure:
+        if not (result.failure or result.smaller):
             self._made[result.key] = result
 
     def get(self, key: str, case: str) -> Result | None:
@@ -125,7 +127,7 @@ class Results:
         return found if found is None or found.failure or self._has_pictures(found) else None
 
     def made(self, key: str) -> Result | None:
-        """A result of that key for any case, which no failure is; its figures are that case's own."""
+        """What was made of that key for any case, as it was asked for; its figures are that case's own."""
         found = self._made.get(key)
         return found if found is not None and self._has_pictures(found) else None
 

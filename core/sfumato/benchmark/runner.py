@@ -72,6 +72,8 @@ class Made:
     """What the model decodes, before the picture's own detail is put back; None if that is the picture."""
     processor: str = ""
     """The name of what computed it."""
+    smaller: bool = False
+    """Memory was short, and it was made smaller than asked for."""
 
 
 def work(task: Task, workshop: Workshop) -> Made:
@@ -107,6 +109,7 @@ def _edit(job: Job, document: Document, workshop: Workshop) -> Made:
         notes=outcome.notes,
         decoded=decoded,
         processor=processor(str(loaded(job.recipe, workshop).device)),
+        smaller=outcome.smaller,
     )
 
 

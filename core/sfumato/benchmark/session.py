@@ -51,7 +51,7 @@ class Session:
         self._pictures: dict[str, Pictures] = {}
 
     def run(self, make: Make = in_place) -> Generator[Step, None, None]:
-        """Make and score what is missing; failures of earlier runs are tried again.
+        """Make and score what is missing; what failed in earlier runs, or was made smaller, is tried again.
 
         Stopping at any point loses no more than the edits in the making. Raises `StorageError` if results
         cannot be kept, `ModelError` if the model cannot be loaded.
@@ -147,7 +147,7 @@ class Session:
         """What was made for the case, or for another one that asks for the same, then without figures."""
         key = self.keys.of(row, case)
         own = self.results.get(key, case.id)
-        if own is not None and not own.failure:
+        if own is not None and not (own.failure or own.smaller):
             return own
         if row.name in FREE:
             return Result(key, row.name, case.id, picture=copies(case)[row.name == TRUTH])
@@ -185,6 +185,7 @@ class Session:
             processor=came.processor,
             depends=self.keys.depends(row, case),
             notes=came.notes,
+            smaller=came.smaller,
         )
         decoded = None if came.decoded is None else png_pixels(came.decoded)
         result = self._scored(result, case, png_pixels(came.picture), decoded)

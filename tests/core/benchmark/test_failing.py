@@ -36,6 +36,30 @@ def test_failures_are_told_kept_and_tried_again(bench: Bench) -> None:
     assert table(again)["fake"].failed == 0
 
 
+def test_what_was_made_smaller_for_want_of_memory_is_shown_and_tried_again(bench: Bench) -> None:
+    class Hungry(Fake):
+        short, tried = True, 0
+
+        def edit(self, *given: Any) -> Generator[Progress, None, Edit]:
+            self.tried += 1
+            if self.short and self.tried % 2:
+                raise MemoryError
+            return (yield from super().edit(*given))
+
+    bench.editors, bench.choice = (hungry := Hungry(),), Choice(count=2)
+    first = bench.session()
+    assert not failures(list(first.run()))
+    assert (table(first)["fake"].cases, table(first)["fake"].noted) == (2, 2)
+    hungry.short = False
+    again = bench.session()
+    assert table(again)["fake"].cases == 2
+    list(again.run())
+    assert (again.made, table(again)["fake"].noted) == (2, 0)
+    third = bench.session()
+    list(third.run())
+    assert third.made == 0
+
+
 def test_a_bug_in_a_method_is_a_failure_with_a_sentence(bench: Bench) -> None:
     class Buggy(Fake):
         def edit(self, *given: Any) -> Generator[Progress, None, Edit]:
