@@ -234,6 +234,8 @@ class Editor(Method[P]):
     inversion: ClassVar[Literal["none", "optional", "required"]] = "required"
     uses: ClassVar[frozenset[Literal["trajectory", "context", "noise", "pin"]]] = frozenset()
     """What of an inversion it makes use of."""
+    unmoved: ClassVar[str] = ""
+    """What to try when a result is hardly another picture, in a sentence; empty if nothing is known."""
 
     def prompt_to_invert(self, request: EditRequest[P]) -> str:
         """The prompt to invert with; the source prompt unless a method knows better."""

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from sfumato.diffusion.control import ControlNet
     from sfumato.models.model import Model
 
+VISIBLE = 24
+"""Levels of 255 by which a pixel differs to anybody's eye."""
 FEATHER = 1.5
 """Width of the soft edge inside a mask, in pixels of the model."""
 _PERFECT = 100.0
@@ -219,6 +221,15 @@ def _patch(job: Job, scene: Scene, edited: Floats, *, keep_detail: bool) -> Pixe
     patch = np.full((*edited.shape[:2], 4), 255, np.uint8)
     patch[..., :3] = np.rint(edited * 255)
     return patch
+
+
+def share_changed(job: Job, region: Region, patch: Pixels) -> float:
+    """How much of what a patch changes at all it changes visibly, in [0, 1]; 0 if it changes nothing."""
+    if job.image is None:
+        return 1.0
+    difference = np.abs(patch[..., :3].astype(int) - job.image[window(region.box)][..., :3]).max(-1)
+    difference = np.where(patch[..., 3] > 0, difference, 0)
+    return float((difference > VISIBLE).sum() / max(1, (difference > 0).sum()))
 
 
 def count_outside(job: Job, region: Region, patch: Pixels) -> int:

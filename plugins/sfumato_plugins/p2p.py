@@ -90,6 +90,10 @@ class PromptToPrompt(Editor[P2PParams]):
     needs = frozenset({Need.IMAGE, Need.SOURCE_PROMPT, Need.TARGET_PROMPT})
     abilities = frozenset({Ability.PROMPTS, Ability.ATTENTION})
     uses = frozenset({"trajectory", "context", "noise", "pin"})
+    unmoved = (
+        "Prompt-to-Prompt keeps things where they are and as large as they are; for another place, size or "
+        "pose choose Re-prompt or MasaCtrl."
+    )
 
     def edit(
         self, request: EditRequest[P2PParams], inversion: Inversion | None, model: Model

@@ -20,3 +20,10 @@ def test_direct_and_p2p_change_what_was_asked_and_spare_the_rest(world: World) -
         if edited["gain"] > 0.3 and spared >= 25 and spared >= plain["psnr_unedit_part"] + 3:
             good.append(case.id)
     assert len(good) >= 6, good
+
+
+@pytest.mark.parametrize(("case", "told"), [("500000000016", True), ("600000000004", False)])
+def test_an_edit_that_moved_nothing_says_so(world: World, case: str, told: bool) -> None:
+    """Prompt-to-Prompt keeps a thing in its place, and says what does not."""
+    notes = world.edited("direct+p2p", world.cases[case], 50).notes
+    assert any("Hardly anything changed" in note and "Re-prompt" in note for note in notes) is told

@@ -259,6 +259,18 @@ def test_an_edit_that_changes_nothing_gives_every_pixel_back(
     assert np.array_equal(outcome.patches[0], picture)
 
 
+@pytest.mark.parametrize(("brighter", "told"), [(0.0, True), (2.0, False)])
+def test_an_edit_that_moved_nothing_says_what_to_try(
+    make_workshop: Make, make_job: Make, brighter: float, told: bool
+) -> None:
+    class Still(Fake):
+        unmoved = "Push harder."
+
+    still = Still(lambda request: Edit(latents=request.x0 + brighter))
+    notes = do(make_job(editor="fake"), make_workshop(still)).notes
+    assert notes == (("Hardly anything changed. Push harder.",) if told else ())
+
+
 def test_notes_of_a_method_are_passed_on(make_workshop: Make, make_job: Make) -> None:
     noted = Fake(lambda request: Edit(latents=request.x0, notes=("I chose for you.",)))
     assert do(make_job(editor="fake"), make_workshop(noted)).notes == ("I chose for you.",)
