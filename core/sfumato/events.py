@@ -29,7 +29,7 @@ class Defaults:
     guidance: float = 5.0
     solver: Solver = "ddim"
     editors: Mapping[str, Mapping[str, Value]] = field(default_factory=dict, hash=False)
-    """By an editor's name: a "guidance" of its own, and values of its parameters."""
+    """By an editor's name: a "guidance" and an "inverter" of its own, and values of its parameters."""
 
 
 @dataclass(frozen=True)

@@ -150,6 +150,7 @@ class EditPanel(QWidget):
         recipe = self.recipe()
         now = self.starting(recipe.model, recipe.editor)
         self._settings.follow(starting(None, recipe.editor), now)
+        self._methods.follow_models()
         self._refresh()
 
     def run(self) -> None:

@@ -13,7 +13,7 @@ from sfumato.events import ModelInfo, Ready
 from sfumato.method import MethodInfo, Recipe
 from sfumato.pairing import Facts, refusal
 from sfumato.params import Value
-from sfumato.starting import starting_values
+from sfumato.starting import starting_inverter, starting_values
 from sfumato_desktop.chooser import Chooser, Option
 from sfumato_desktop.form_host import FormHost
 from sfumato_desktop.forms import Form
@@ -158,6 +158,7 @@ class MethodBox(QWidget):
     def _switch(self, before: Pair, model: str) -> None:
         """Go on with a model; what was not set by hand follows it."""
         self._model_name = model
+        self._follow_inverter(self._models.get(before[0]), before[1])
         for info in self._methods.values():
             if info.kind == "editor" and ("editor", info.name) in self._values:
                 wishes = (starting_values(self._models.get(name), info) for name in (before[0], model))
@@ -167,6 +168,16 @@ class MethodBox(QWidget):
         if before != self.pair():
             self.switched.emit(before, self.pair())
         self.edited.emit()
+
+    def follow_models(self) -> None:
+        """Take the way to invert that suits the model, where nobody chose one; no model was known before."""
+        self._follow_inverter(None, self._names["editor"])
+        self._show()
+
+    def _follow_inverter(self, model: ModelInfo | None, editor: str) -> None:
+        """Go from what suited another model and editor to what suits the chosen ones."""
+        if self._names["inverter"] == starting_inverter(model, editor):
+            self._names["inverter"] = starting_inverter(self.model(), self._names["editor"])
 
     def _show(self) -> None:
         self.editors.show_options(self._options("editor"), self._names["editor"])

@@ -121,7 +121,9 @@ def _asked(info: Any, entry: dict[str, str]) -> dict[str, Any]:
         return {"inverter": info.name}
     if info.kind == "masker":
         return {"masker": info.name}
-    asked: dict[str, Any] = {"editor": info.name, "inverter": INVERTER_OF.get(info.name, "direct")}
+    asked: dict[str, Any] = {"editor": info.name}
+    if info.name in INVERTER_OF:
+        asked["inverter"] = INVERTER_OF[info.name]
     if Need.CONCEPTS in info.needs:
         pieces = [piece for piece in compare(entry["source"], entry["target"]) if piece.change != "kept"]
         come = " ".join(w.text for p in pieces for w in words(entry["target"])[slice(*p.target)])

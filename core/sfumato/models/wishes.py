@@ -26,7 +26,7 @@ class Wishes(BaseModel):
     guidance: float | None = Field(default=None, ge=0, le=50)
     solver: Solver | None = None
     editors: dict[str, dict[str, Value]] = Field(default_factory=dict)
-    """By an editor's name: a "guidance" of its own, and values of its parameters."""
+    """By an editor's name: a "guidance" and an "inverter" of its own, and values of its parameters."""
 
 
 def read_wishes(content: Mapping[str, Any], root: Path) -> dict[str, Any]:

@@ -189,3 +189,17 @@ def test_what_nobody_chose_is_what_the_model_was_made_for(tmp_path: Path) -> Non
     assert (recipe.steps, recipe.guidance, recipe.solver) == (4, 8.0, "lcm")
     chosen = settled(recipe_of({**asked, "steps": 6, "solver": "ddim"}), registry)
     assert (chosen.steps, chosen.guidance, chosen.solver) == (6, 8.0, "ddim")
+
+
+def test_the_built_in_model_inverts_as_suits_the_editor_unless_it_is_said() -> None:
+    from sfumato.cli.options import recipe_of, settled
+    from sfumato.plugins import load_plugins
+
+    registry = load_plugins()
+
+    def inverter(**asked: str) -> str:
+        return settled(recipe_of({"source": "a cat", **asked}), registry).inverter
+
+    assert inverter() == "edit_friendly", "as the benchmark's table has it"
+    assert inverter(inverter="ddim") == "ddim"
+    assert inverter(method="masactrl") == Recipe().inverter

@@ -19,7 +19,7 @@ from sfumato.diffusion.denoiser import Seen, guidance_embedding
 from sfumato.diffusion.schedule import CLEAN, Schedule
 from sfumato.errors import ModelError
 from sfumato.events import ModelInfo
-from sfumato.method import Ability
+from sfumato.method import Ability, Recipe
 from sfumato.models import folder
 from sfumato.models.catalogue import from_path
 from sfumato.models.family import model_info
@@ -27,7 +27,7 @@ from sfumato.models.inspection import describe
 from sfumato.models.loading import load
 from sfumato.models.model import Model
 from sfumato.settings import ModelDefaults
-from sfumato.starting import starting
+from sfumato.starting import starting, starting_inverter
 from tests import checkpoints
 from tests.checkpoints import SCHEDULER, TOKENIZER, Tiny
 from tests.tiny import drain, tiny_request
@@ -206,6 +206,11 @@ def test_a_folder_says_what_recipes_start_with(tmp_path: Path) -> None:
     assert starting(info, "any") == {"steps": 50, "guidance": 4.0, "solver": "ddim"}
     assert starting(info, "told", ModelDefaults(steps=9)) == {"steps": 9, "guidance": 2.5, "solver": "ddim"}
     assert starting(info, "told", ModelDefaults(guidance=1))["guidance"] == 1
+    assert starting_inverter(info, "told") == starting_inverter(None, "told") == Recipe().inverter
+    (root / "sfumato.json").write_text(json.dumps({"editors": {"told": {"inverter": "naive"}}}))
+    info = describe(from_path(root))
+    assert starting_inverter(info, "told") == starting(info, "told")["inverter"] == "naive"
+    assert starting_inverter(info, "any") == Recipe().inverter
 
 
 @pytest.mark.parametrize("wrong", ['{"steps": 0}', '{"solver": "magic"}', '{"step": 4}', "[]", "{"])

@@ -107,6 +107,38 @@ def test_an_editors_values_follow_the_model_but_not_over_what_was_set(qtbot, cat
     assert made.recipe().editor_values == {"share": 0.3, "size": 9}
 
 
+def test_the_way_to_invert_follows_but_not_over_what_was_chosen(qtbot, catalogue: Ready) -> None:
+    usual, swap = Recipe().inverter, {"swap": {"inverter": "noisy"}}
+    wishing = ModelInfo("wishing", "Wishing", 128, 8, PAINTS, defaults=Defaults(editors=swap))
+    made = EditPanel()
+    qtbot.addWidget(made)
+    made.set_catalogue(replace(catalogue, models=(*MODELS, wishing)))
+    made.set_recipe(Recipe(editor="swap", inverter=usual))
+    made.choose_model("wishing")
+    assert made.recipe().inverter == "noisy"
+    choose_editor(made, "bid")
+    made.choose_model("wishing")
+    assert made.recipe().inverter == usual, "nothing is known of this editor"
+    choose_editor(made, "swap")
+    made.choose_model("starter")
+    assert made.recipe().inverter == usual
+    made.set_recipe(Recipe(editor="swap", inverter="straight"))
+    made.choose_model("wishing")
+    assert made.recipe().inverter == "straight"
+
+
+def test_what_was_open_before_models_were_known_follows_when_they_are(qtbot, catalogue: Ready) -> None:
+    swap = Defaults(steps=9, editors={"swap": {"inverter": "noisy"}})
+    made = EditPanel()
+    qtbot.addWidget(made)
+    made.set_recipe(Recipe(editor="swap", model="wishing"))
+    known = ModelInfo("wishing", "Wishing", 128, 8, PAINTS, defaults=swap)
+    made.set_catalogue(replace(catalogue, models=(known,)))
+    made.starting = lambda model, editor: starting(known, editor)
+    made.follow_models()
+    assert (made.recipe().inverter, made.recipe().steps) == ("noisy", 9)
+
+
 def dot(panel: QWidget, name: str) -> QToolButton:
     found = panel.findChild(QToolButton, f"{name}_reset")
     assert found is not None
