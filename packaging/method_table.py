@@ -176,7 +176,7 @@ def by_type(rows: Table, column: Column) -> str:
     """A figure by pairing and edit type, a table for each number of cases; the best of a type in bold."""
     whole = sorted((row for row in rows if row.is_whole), key=lambda row: (-row.count, -_low(row, column)))
     return "\n\n".join(
-        f"{count:.0f} cases each:\n\n{_by_type(rows, [row.pairing for row in same], column)}"
+        f"Over {count:.0f} cases:\n\n{_by_type(rows, [row.pairing for row in same], column)}"
         for count, same in groupby(whole, key=lambda row: row.count)
     )
 
