@@ -177,10 +177,14 @@ def test_the_last_attempt_can_be_kept_as_published(tiny_model: Any, ask: Make) -
             if loss.item() < 1e-5 + i * 2e-5:
                 break
         null = null.detach()
-        with torch.no_grad():
-            x = moved(x, null, i)
         assert got.context is not None
-        torch.testing.assert_close(got.context[i : i + 1], null, rtol=0, atol=1e-5)
+        found = got.context[i : i + 1]
+        # Adam divides each slope by its own size: where that is rounding alone, so is a part of the step, and
+        # what the step does to the latent is next to nothing. A whole step is 1e-2.
+        torch.testing.assert_close(found, null, rtol=0, atol=1e-4)
+        with torch.no_grad():
+            torch.testing.assert_close(moved(x, found, i), moved(x, null, i), rtol=0, atol=1e-5)
+            x = moved(x, null, i)
 
 
 def test_one_branch_alone_can_have_the_found_texts(tiny_model: Any, ask: Make) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from sfumato import sources
 from sfumato.benchmark import keys as keys_module
-from sfumato.benchmark import sources
 from sfumato.benchmark.folder import read_cases
 from sfumato.benchmark.keys import Keys
 from sfumato.benchmark.pairings import VAE, Pairing
@@ -132,7 +132,7 @@ def test_a_method_is_its_module_and_what_that_imports(
 
 
 def test_the_engine_is_all_that_every_method_shares() -> None:
-    root = Path(sources.__file__).parents[1]
+    root = Path(sources.__file__).parent
     assert all((root / name).is_file() for name in (*sources.MODULES, *sources._OTHER))
     assert all((root / name / "__init__.py").is_file() for name in sources.PACKAGES)
     assert len(sources.engine_digest()) == 64
