@@ -124,7 +124,7 @@ def _text(value: float) -> str:
 def taken(out: Path) -> Iterator[Measured]:
     """The means of a folder of results, by pairing and edit type."""
     recipes = {entry["name"]: entry for entry in json.loads((out / RECIPES).read_text("utf-8"))}
-    threads = {result.pairing: result.depends.get("threads", "") for result in Results(out)}
+    threads = {each.pairing: each.depends["threads"] for each in Results(out) if "threads" in each.depends}
     with (out / CASES).open(newline="", encoding="utf-8") as file:
         every = list(csv.DictReader(file))
     for pairing in dict.fromkeys(row["pairing"] for row in every):

@@ -37,7 +37,8 @@ log = logging.getLogger(__name__)
 
 _HARDLY = 0.05
 """Share of the pixels touched by an edit of which fewer visible ones are next to none: edits of the built-in
-cases that did what they were asked for have 0.1 and more, those that moved nothing 0.05 and less."""
+cases that did what they were asked for have 0.1 and more, most that moved nothing where they should have 0.05
+and less."""
 _LOOKS = 10
 """Steps a masker is thought to take, before it has said."""
 
@@ -106,7 +107,7 @@ def _attempt(job: Job, workshop: Workshop) -> Generator[Advance, None, Outcome]:
         rows={phase: cost.rows for phase, cost in meter.costs.items()},
         provenance=provenance(order.job, model, scene.region, order.methods, patches)
         | control_provenance(order.job, networks, order.preprocessor),
-        notes=_notes(order, edit, inversion) or _unmoved(order, scene, patches),
+        notes=_notes(order, edit, inversion) or _unmoved(order, scene, edit, patches),
         seconds=time.perf_counter() - began,
         extras=_extras(edit, decoded),
         costs=meter.costs,
@@ -164,11 +165,13 @@ def _changed_outside(job: Job, scene: Scene, patches: Sequence[Pixels]) -> int:
     return changed
 
 
-def _unmoved(order: Order, scene: Scene, patches: Sequence[Pixels]) -> tuple[str, ...]:
+def _unmoved(order: Order, scene: Scene, edit: Edit | None, patches: Sequence[Pixels]) -> tuple[str, ...]:
     """What to try instead, where a method did hardly anything and says what it cannot do."""
-    if not (patches and order.editor.unmoved):
+    if edit is None or not order.editor.unmoved:
         return ()
-    if max(share_changed(order.job, scene.region, patch) for patch in patches) >= _HARDLY:
+    # Without an area of its own an edit touches all, and something small may be all that was asked for.
+    few = _HARDLY if edit.mask is not None else _HARDLY / 10
+    if max(share_changed(order.job, scene.region, patch) for patch in patches) >= few:
         return ()
     return (f"Hardly anything changed. {order.editor.unmoved}",)
 

@@ -117,6 +117,9 @@ class Results:
             self._note(result)
 
     def _note(self, result: Result) -> None:
+        before = self._kept.get((result.key, result.case))
+        if result.failure and before is not None and before.smaller:
+            return  # to be tried again in any case, and something is better than nothing
         self._kept[result.key, result.case] = result
         if not (result.failure or result.smaller):
             self._made[result.key] = result

@@ -196,11 +196,13 @@ def settled(recipe: Recipe, registry: Registry) -> Recipe:
     if recipe.model_fields_set != set(Recipe.model_fields):  # one of a file has said all there is
         wishes = starting_values(info, editor)
         values = _typed(registry, "editor", recipe.editor, wishes) | values
+    begun = _by_default(recipe, editor.needs, model, info)
+    inverter = begun.get("inverter", recipe.inverter)
     return recipe.model_copy(
         update={
-            **_by_default(recipe, editor.needs, model, info),
+            **begun,
             "editor_values": _whole(values, registry),
-            "inverter_values": _typed(registry, "inverter", recipe.inverter, recipe.inverter_values),
+            "inverter_values": _typed(registry, "inverter", inverter, recipe.inverter_values),
             "masker_values": _typed(registry, "masker", recipe.masker, recipe.masker_values),
             "preprocessor_values": _made_with(registry, recipe),
         }

@@ -73,8 +73,11 @@ class Parcel:
 
 @cache
 def program() -> str:
-    """What decides the bits of results here beside methods and weights: the engine and its libraries."""
-    return " ".join([engine_digest(), *(version(name) for name in LIBRARIES)])
+    """What decides results here beside methods and weights: the engine and the releases of its libraries.
+
+    Not their builds: a machine with a graphics card has another one of the same PyTorch.
+    """
+    return " ".join([engine_digest(), *(version(name).partition("+")[0] for name in LIBRARIES)])
 
 
 @lru_cache(maxsize=1)

@@ -50,7 +50,11 @@ def test_what_was_made_smaller_for_want_of_memory_is_shown_and_tried_again(bench
     first = bench.session()
     assert not failures(list(first.run()))
     assert (table(first)["fake"].cases, table(first)["fake"].noted) == (2, 2)
-    hungry.short = False
+    hungry.short, hungry.fails = False, True
+    failing = bench.session()
+    assert len(failures(list(failing.run()))) == 2
+    assert (table(failing)["fake"].cases, table(failing)["fake"].failed) == (2, 0), "what there is stays"
+    hungry.fails = False
     again = bench.session()
     assert table(again)["fake"].cases == 2
     list(again.run())

@@ -203,3 +203,5 @@ def test_the_built_in_model_inverts_as_suits_the_editor_unless_it_is_said() -> N
     assert inverter() == "edit_friendly", "as the benchmark's table has it"
     assert inverter(inverter="ddim") == "ddim"
     assert inverter(method="masactrl") == Recipe().inverter
+    theirs = recipe_of({"source": "a cat", "inverter_values": ["w_src=2"]})
+    assert settled(theirs, registry).inverter_values == {"w_src": 2.0}, "values are of the one that runs"
