@@ -20,7 +20,7 @@ from typing import Any
 
 from sfumato.benchmark.pairings import HEADLINE, IDENTITY, TRUTH, VAE
 from sfumato.benchmark.publish import CASES, RECIPES
-from sfumato.benchmark.report import Column
+from sfumato.benchmark.report import Column, markdown_table
 from sfumato.benchmark.results import Results
 from sfumato.benchmark.scoring import COLUMNS
 from sfumato.benchmark.table import COSTS, EXACT, mean
@@ -169,7 +169,9 @@ def whole_table(rows: Iterable[Measured]) -> str:
     """What is shown of rows over all types: those of most cases first, and of these the best."""
     listed = sorted(rows, key=lambda row: (-row.count, -row.figures["attributes_right"]))
     head = ["pairing", *(column.heading for column in SHOWN)]
-    return _markdown(head, [[f"`{row.pairing}`", *(c.shown(row.shown) for c in SHOWN)] for row in listed])
+    return markdown_table(
+        head, [[f"`{row.pairing}`", *(c.shown(row.shown) for c in SHOWN)] for row in listed]
+    )
 
 
 def by_type(rows: Table, column: Column) -> str:
@@ -190,7 +192,7 @@ def _by_type(rows: Table, names: Sequence[str], column: Column) -> str:
         for line, row in zip(body, cells, strict=True):
             text = column.shown(row.figures) if row else ""
             line.append(f"**{text}**" if row and _low(row, column) == best else text)
-    return _markdown(["pairing", *kinds().values()], body)
+    return markdown_table(["pairing", *kinds().values()], body)
 
 
 def _low(row: Measured, column: Column) -> float:
@@ -225,11 +227,6 @@ def page(rows: Table) -> str:
         whole_table(base),
         *(f"## {column.heading}, by edit type\n\n{by_type(rows, column)}" for column in SHOWN[1:3]),
     ]) + "\n"  # fmt: skip
-
-
-def _markdown(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def put(text: str, table: str) -> str:

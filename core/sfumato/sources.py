@@ -23,6 +23,8 @@ MODULES = (
 _OTHER = ("models/download.py", "models/fetching.py", "models/judge.py")
 """What is in these packages and decides no pixel of an edit."""
 
+LIBRARIES = ("torch", "diffusers", "transformers")
+"""What decides pixels beside the program."""
 _SHARED = ("abc", "builtins", "sfumato", "typing")
 """Packages whose classes are no method's own; of `sfumato` the digest of the engine speaks."""
 

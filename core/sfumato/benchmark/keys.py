@@ -19,7 +19,7 @@ from sfumato.models.fingerprint import Fingerprints
 from sfumato.plugins import Registry
 from sfumato.preprocessor import Preprocessor
 from sfumato.provenance import BATCH, machine
-from sfumato.sources import class_digest, engine_digest
+from sfumato.sources import LIBRARIES, class_digest, engine_digest
 from sfumato.workshop import Workshop
 
 Depends = Mapping[str, Any]
@@ -86,7 +86,7 @@ class Keys:
             info, here = model.info, machine(model)
             told = [info.size, info.multiple, info.inputs, info.prediction, sorted(info.abilities)]
             deciding = {each: here[each] for each in ("device", "precision", "threads")}
-            deciding |= {each: here["libraries"][each] for each in ("torch", "diffusers", "transformers")}
+            deciding |= {each: here["libraries"][each] for each in LIBRARIES}
             self._models[name] = [model.weights_hash, *told], deciding
         return self._models[name]
 

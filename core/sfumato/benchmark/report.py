@@ -70,14 +70,19 @@ def shown(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
 def markdown(header: Header, lines: Sequence[Line]) -> str:
     """What the table was made with, the table, and what was not run, in Markdown."""
     head, rows = shown(lines)
-    table = [head, ["---", *["---:"] * (len(head) - 1)], *([f"`{row[0]}`", *row[1:]] for row in rows)]
     told = [f"- {_plain(each)}" for each in troubles(header, lines)]
     return "\n".join([
         *(f"- {_plain(each)}" for each in header.lines()),
         "",
-        *("| " + " | ".join(cells) + " |" for cells in table),
+        markdown_table(head, ([f"`{row[0]}`", *row[1:]] for row in rows)),
         *(["", *told] if told else []),
     ])  # fmt: skip
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Cells as a table in Markdown: the first column is of names, the others are of numbers."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def _plain(sentence: str) -> str:

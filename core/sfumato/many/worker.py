@@ -11,14 +11,13 @@ from typing import Any, Generic, TypeVar
 
 from sfumato.errors import SfumatoError
 from sfumato.failure import explain
-from sfumato.sources import engine_digest
+from sfumato.sources import LIBRARIES, engine_digest
 from sfumato.workshop import Workshop
 
 T = TypeVar("T")
 R = TypeVar("R")
 Work = Callable[[T, Workshop], R]
 Opener = Callable[..., Workshop]
-LIBRARIES = ("torch", "diffusers", "transformers")
 OTHER = "The worker that had it runs another version of Sfumato or its libraries than the run itself."
 ALIKE = "Install the same on every machine; if the program was changed meanwhile, start again."
 
