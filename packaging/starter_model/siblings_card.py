@@ -100,7 +100,7 @@ ABOUT = {
     ),
     "turbo": About(
         "The starter in four steps",
-        "A few-step student: solver lcm, guidance 1.",
+        "A few-step student: solver ddim, guidance 1.",
         (Goal("points less often right than the starter in 50 steps", fewer, most=5),),
         "Rows: the starter in all its steps, this model in few.",
     ),

@@ -1,8 +1,10 @@
-"""The few-step sibling, distilled from the starter by consistency.
+"""The few-step sibling, distilled from the starter by consistency within each of its few steps.
 
-Luo et al.: Latent Consistency Models (arXiv:2310.04378), section 4, with the guidance fixed and the target
-taken from the student itself without gradient and levels weighted by their distance, as Song and Dhariwal
-(arXiv:2310.14189, sections 3.2 and 3.4) advise.
+Heek, Hoogeboom and Salimans: Multistep Consistency Models (arXiv:2403.06807), section 3: the student learns
+to arrive at the end of the step it is in, not at the clean picture. So it begins as the teacher in so few
+steps without guidance, and deterministic DDIM walks it. The teacher's guidance is fixed and learned with it
+(Luo et al., arXiv:2310.04378, section 4.2); the target comes from the student itself without gradient and
+levels are weighted by their distance, as Song and Dhariwal (arXiv:2310.14189, sections 3.2 and 3.4) advise.
 """
 
 from __future__ import annotations
@@ -22,10 +24,9 @@ from starter_model.encoded import Encoded
 from starter_model.precision import quickest
 from starter_model.sampling import move
 
-LEVELS = 50
+LEVELS = 40
 GAP = 1000 // LEVELS
-"""The levels that the student learns to jump from: every twentieth step, LCM's own."""
-SIGMA_DATA, TIME_SCALE = 0.5, 10.0
+"""The levels that the student learns to jump from: as many in each of four or eight steps."""
 HUBER = 0.001
 """c of the pseudo-Huber loss √(d² + c²) - c, for latents of unit variance."""
 FINE_ABOVE = 700
@@ -36,15 +37,8 @@ first and the last layer in float32) and 0.010 at 699, where student and target 
 """
 
 
-def boundary(t: Tensor) -> tuple[Tensor, Tensor]:
-    """(c_skip, c_out) at steps (n,), each (n, 1, 1, 1): 1 and 0 where there is no noise left."""
-    scaled = (TIME_SCALE * t.float())[:, None, None, None]
-    spread = scaled.square() + SIGMA_DATA**2
-    return SIGMA_DATA**2 / spread, scaled / spread.sqrt()
-
-
 class TurboTask(Denoising):
-    """Trains a copy of the starter to arrive, from any level, where the starter arrives step by step."""
+    """Trains a copy of the starter to go in one step where the starter goes in many."""
 
     name = "turbo"
 
@@ -62,18 +56,28 @@ class TurboTask(Denoising):
         self.encoded, self.guidance = encoded, settings.guidance
         self.probe: Callable[[TurboTask], dict[str, float]] = lambda _task: {}
         """Measures its progress; see `taught`."""
+        self.stretch = 1000 // settings.steps
+        """Timesteps that one of its steps goes."""
         self.share = max(1, settings.batch // share)
         self.views, self.rate, self.keep = settings.views, settings.learning_rate, settings.average
 
     def alpha(self, t: Tensor) -> Tensor:
-        """ᾱ at steps (n,), (n, 1, 1, 1); below the first level there is the least noise of the schedule."""
-        return self.alphas.to(t.device)[t.clamp(min=0)][:, None, None, None]
+        """ᾱ at steps (n,), (n, 1, 1, 1); below the first level there is no noise left."""
+        found = torch.where(t < 0, 1.0, self.alphas.to(t.device)[t.clamp(min=0)])
+        return found[:, None, None, None]
+
+    def sigma(self, t: Tensor) -> Tensor:
+        """σ = √((1 - ᾱ) / ᾱ) at steps (n,), (n, 1, 1, 1)."""
+        return (1 / self.alpha(t) - 1).sqrt()
+
+    def end(self, t: Tensor) -> Tensor:
+        """Where the step that levels (n,) are in ends: a level, or -1 for the clean picture."""
+        return t // self.stretch * self.stretch - 1
 
     def weight(self, t: Tensor) -> Tensor:
-        """1 / (σ_t - σ_below) at levels (n,), σ² = (1 - ᾱ) / ᾱ; its mean over all levels is 1."""
+        """1 / (σ_t - σ_below) at levels (n,); its mean over all levels is 1."""
         levels = torch.arange(GAP - 1, 1000, GAP, device=t.device)
-        sigma, below = ((1 / self.alpha(each) - 1).sqrt().flatten() for each in (levels, levels - GAP))
-        found = 1 / (sigma - below)
+        found = 1 / (self.sigma(levels) - self.sigma(levels - GAP)).flatten()
         return (found / found.mean())[t // GAP]
 
     def noise_of(self, painter: Painter, latents: Tensor, t: Tensor, tokens: Tensor) -> Tensor:
@@ -90,14 +94,12 @@ class TurboTask(Denoising):
         alpha = self.alpha(t)
         return alpha.sqrt() * found + (1 - alpha).sqrt() * latents
 
-    def jump(self, latents: Tensor, t: Tensor, tokens: Tensor) -> Tensor:
-        """f(z, t): the clean latents that the student sees from level t."""
+    def jump(self, latents: Tensor, t: Tensor, there: Tensor, tokens: Tensor) -> Tensor:
+        """The student's one DDIM step from levels t to others, both (n,); latents (n, C, h, w)."""
         student = self.model
         assert isinstance(student, Painter)
-        alpha = self.alpha(t)
-        clean = (latents - (1 - alpha).sqrt() * self.noise_of(student, latents, t, tokens)) / alpha.sqrt()
-        c_skip, c_out = boundary(t)
-        return c_skip * latents + c_out * clean
+        noise = self.noise_of(student, latents, t, tokens)
+        return move(latents, noise, self.alpha(t), self.alpha(there))
 
     @torch.no_grad()
     def taught(self, latents: Tensor, t: Tensor, below: Tensor, tokens: Tensor) -> Tensor:
@@ -117,11 +119,13 @@ class TurboTask(Denoising):
         t = self.steps(rng, self.share) // GAP * GAP + GAP - 1
         alpha = self.alpha(t)
         noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * torch.randn_like(latents)
-        below = t - GAP
+        below, end = t - GAP, self.end(t)
         with torch.no_grad():
             nearer = self.taught(noisy, t, below, tokens)
-            target = self.jump(nearer, below.clamp(min=0), tokens)
-        distance = (self.jump(noisy, t, tokens) - target).square()
+            arrived = self.jump(nearer, below.clamp(min=0), end, tokens)
+            target = torch.where((below == end)[:, None, None, None], nearer, arrived)
+        # In units of the clean latents: a step's error divided by √ᾱ is what is left of it in the picture.
+        distance = ((self.jump(noisy, t, end, tokens) - target) / self.alpha(end).sqrt()).square()
         each = ((distance + HUBER**2).sqrt() - HUBER).mean((1, 2, 3))
         return (each * self.weight(t)).mean(), self.share
 

@@ -182,8 +182,8 @@ def test_the_last_attempt_can_be_kept_as_published(tiny_model: Any, ask: Make) -
         null = null.detach()
         assert got.context is not None
         found = got.context[i : i + 1]
-        # Adam divides each slope by its own size: where that is next to nothing, rounding is a part of the step
-        # (a whole one is 1e-2), which then does nothing to the latent.
+        # Adam divides each slope by its own size: where that is next to nothing, rounding is a part of the
+        # step (a whole one is 1e-2), which then does nothing to the latent.
         assert clear.float().mean() > 0.9
         torch.testing.assert_close(found[clear], null[clear], rtol=0, atol=1e-5)
         torch.testing.assert_close(found, null, rtol=0, atol=1e-4)

@@ -32,7 +32,7 @@ from starter_model.siblings_stage import (
 )
 from starter_model.state import read_tensors
 from starter_model.taught import Taught, few_levels, walked
-from starter_model.turbo import LEVELS, TurboTask, boundary
+from starter_model.turbo import GAP, LEVELS, TurboTask
 
 from sfumato import compose
 from sfumato.errors import InputError
@@ -78,7 +78,7 @@ def test_the_program_opens_what_a_sibling_leaves(sibling: tuple[str, Path]) -> N
     info = compose.workshop(threads=1).describe(str(folder))
     assert (Ability.INSTRUCTIONS in info.abilities) == (name == "instruct")
     if name == "turbo":
-        assert starting(info, "generate") == {"steps": 4, "guidance": 1.0, "solver": "lcm"}
+        assert starting(info, "generate") == {"steps": 4, "guidance": 1.0, "solver": "ddim"}
         return
     report = json.loads((folder / "report.json").read_text())
     for editor in EDITORS:
@@ -188,19 +188,32 @@ def test_an_untrained_controlnet_changes_nothing(starter: Path, tiny: Settings) 
 
 
 @torch.no_grad()
-def test_a_jump_from_no_noise_stays_where_it_is(starter: Path, tiny: Settings) -> None:
+def test_a_student_like_its_teacher_has_nothing_to_learn_at_the_end_of_a_step(
+    starter: Path, tiny: Settings
+) -> None:
     _, run = sibling_run("turbo", starter, tiny, "cpu")
-    assert isinstance(run.task, TurboTask)
-    assert isinstance(run.task.model, Painter)
-    for painter in (run.task.model, run.task.teacher):
+    task = run.task
+    assert isinstance(task, TurboTask)
+    assert isinstance(task.model, Painter)
+    for painter in (task.model, task.teacher):
         plain = [isinstance(each, AttnProcessor) for each in painter.unet.attn_processors.values()]
         assert plain == [bfloat16_pays()] * len(plain)
-    latents = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(1))
-    t = torch.tensor([0])
-    torch.testing.assert_close(run.task.jump(latents, t, torch.zeros(1, 32, dtype=torch.long)), latents)
-    skip, out = boundary(torch.tensor([0, 999]))
-    assert (float(skip[0]), float(out[0])) == (1, 0)
-    assert float(skip[1]) < 1e-6 < float(out[1])
+    task.teacher, task.guidance = task.model, 1.0
+    latents = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(1))
+    t, tokens = torch.tensor([24, 774]), torch.zeros(2, 32, dtype=torch.long)
+    assert task.end(t).tolist() == (t - GAP).tolist() == [-1, 749]
+    taught = task.taught(latents, t, task.end(t), tokens)
+    torch.testing.assert_close(task.jump(latents, t, task.end(t), tokens), taught)
+    torch.testing.assert_close(task.jump(latents, t, t, tokens), latents)
+
+
+def test_a_step_ends_where_the_next_one_of_the_few_begins(starter: Path, tiny: Settings) -> None:
+    _, run = sibling_run("turbo", starter, tiny, "cpu")
+    assert isinstance(run.task, TurboTask)
+    few = [*few_levels(tiny.turbo.steps), -1]
+    levels = torch.arange(GAP - 1, 1000, GAP)
+    ends = [max(each for each in few if each < level) for level in levels.tolist()]
+    assert run.task.end(levels).tolist() == ends
 
 
 def test_another_recipe_is_encoded_in_another_folder(
@@ -226,7 +239,7 @@ def test_progress_is_measured_by_where_the_teacher_arrives(starter: Path, tiny: 
     made = file.stat().st_mtime_ns
     taught = Taught.prepare(task, ("a cat", "a dog"), starter / "turbo" / "probe", "base")
     found = taught.distances(task)
-    assert set(found) == {"student_in_1", "student_in_4", "teacher_in_1", "teacher_in_4"}
+    assert set(found) == {"student_in_4", "student_in_8", "teacher_in_4", "teacher_in_8"}
     assert all(value > 0 for value in found.values())
     same = replace(taught, results=walked(task, taught.noise, task.tokens(["a cat", "a dog"]), 4))
     assert same.distances(task)["teacher_in_4"] == 0
@@ -267,11 +280,11 @@ def test_exported_siblings_share_the_starters_autoencoder(sibling: tuple[str, Pa
 def test_levels_weigh_by_how_near_the_next_one_is(starter: Path, tiny: Settings) -> None:
     _, run = sibling_run("turbo", starter, tiny, "cpu")
     assert isinstance(run.task, TurboTask)
-    levels = torch.arange(19, 1000, 20)
+    levels = torch.arange(GAP - 1, 1000, GAP)
     weights = run.task.weight(levels)
     assert float(weights.mean()) == pytest.approx(1)
     alphas = run.task.alphas[levels]
     sigmas = ((1 - alphas) / alphas).sqrt()
-    ratio = (sigmas[49] - sigmas[48]) / (sigmas[25] - sigmas[24])
-    assert float(weights[25] / weights[49]) == pytest.approx(float(ratio), rel=1e-4)
+    ratio = (sigmas[-1] - sigmas[-2]) / (sigmas[20] - sigmas[19])
+    assert float(weights[20] / weights[-1]) == pytest.approx(float(ratio), rel=1e-4)
     assert ratio > 3
