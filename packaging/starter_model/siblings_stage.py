@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers.schedulers.scheduling_lcm import LCMScheduler
 from torch import nn
@@ -33,6 +34,7 @@ from starter_model.taught import Taught
 from starter_model.training import Run, Task, warm_start
 from starter_model.turbo import LEVELS, TurboTask
 from starter_model.vae import WEIGHTS, weights_folder
+from starter_model.world import Scene, draw_training_scene, hide_some
 
 NAMES = ("instruct", "control", "turbo")
 LARGEST_FAMILY = 150_000_000
@@ -68,10 +70,14 @@ def control_task(state: Path, settings: Settings, base: Base, share: int) -> Tas
 
 
 def turbo_task(state: Path, settings: Settings, base: Base, share: int) -> Task:
-    """Learns on the encoded world; has the teacher paint what its progress is measured by."""
-    encoded = encode_world(state, settings, base.vae)[min(settings.diffusion.sizes)]
-    task = TurboTask(settings.turbo, base.painter, base.tokenizer, base.prediction, encoded, share)
-    scenes = held_out_scenes(tuple(chosen(settings)), settings.turbo.probe, 0.25, 44)
+    """Learns from its teacher alone, which first paints what the progress is measured by."""
+    words, pairs = tuple(chosen(settings)), settings.diffusion.pairs
+
+    def draw(rng: np.random.Generator) -> Scene:
+        return hide_some(draw_training_scene(rng, words, pairs), rng)
+
+    task = TurboTask(settings.turbo, base.painter, base.tokenizer, base.prediction, draw, share)
+    scenes = held_out_scenes(words, settings.turbo.probe, 0.25, 44)
     said = tuple(prompt(scene) for scene in scenes)
     task.probe = Taught.prepare(task, said, state / "turbo", base.fingerprint).distances
     return task

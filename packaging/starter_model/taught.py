@@ -9,38 +9,26 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from starter_model.encoded import recipe_name
 from starter_model.state import read_tensors, write_tensors
-from starter_model.turbo import GAP, LEVELS, TurboTask
-
-FEW = (4, 8)
-"""Steps of which the distance is told."""
-
-
-def few_levels(count: int) -> list[int]:
-    """The levels (t) of so many steps from noise, LCMScheduler's own choice among all."""
-    every = [step * GAP - 1 for step in range(LEVELS, 0, -1)]
-    return [every[int(place)] for place in np.linspace(0, LEVELS, count, endpoint=False)]
+from starter_model.turbo import LEVELS, TurboTask, few_levels
 
 
 @torch.no_grad()
 def walked(task: TurboTask, latents: Tensor, tokens: Tensor, count: int) -> Tensor:
     """From noise (n, C, h, w) down in so many guided DDIM steps of the teacher."""
-    for t, below in pairwise([*few_levels(count), -1]):
-        steps = (torch.full((len(latents),), step, device=latents.device) for step in (t, below))
-        latents = task.taught(latents, *steps, tokens)
+    for here, there in pairwise(few_levels(count)):
+        latents = task.taught(latents, here, there, tokens)
     return latents
 
 
 @torch.no_grad()
-def jumped(task: TurboTask, latents: Tensor, tokens: Tensor, count: int) -> Tensor:
-    """From the same noise in so many steps of the student."""
-    for t, below in pairwise([*few_levels(count), -1]):
-        here, there = (torch.full((len(latents),), step, device=latents.device) for step in (t, below))
+def jumped(task: TurboTask, latents: Tensor, tokens: Tensor) -> Tensor:
+    """From the same noise in the student's own steps."""
+    for here, there in pairwise(task.way):
         latents = task.jump(latents, here, there, tokens)
     return latents
 
@@ -61,7 +49,7 @@ class Taught:
         if file.exists():
             kept = read_tensors(file)[0]
             return cls(kept["noise"], prompts, kept["results"])
-        shape = (len(prompts), *task.encoded.latents.shape[1:])
+        shape = (len(prompts), *task.shape)
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(7))
         parts = [
             walked(task, some.to(task.device), task.tokens(list(said)), LEVELS).cpu()
@@ -72,15 +60,18 @@ class Taught:
         return cls(noise, prompts, results)
 
     def distances(self, task: TurboTask) -> dict[str, float]:
-        """Mean squared distance of the student in few steps to the teacher's arrival, and of the teacher."""
+        """Mean squared distance to the teacher's arrival in all its steps.
+
+        Of the student, of the teacher in as few, and in twice as many, which is what the student is shown.
+        """
         noise, tokens = self.noise.to(task.device), task.tokens(list(self.prompts))
-        results = self.results.to(task.device)
-        found: dict[str, float] = {}
-        for count in FEW:
-            for name, way in (("student", jumped), ("teacher", walked)):
-                arrived = way(task, noise, tokens, count)
-                found[f"{name}_in_{count}"] = round(float((arrived - results).square().mean()), 5)
-        return found
+        results, few = self.results.to(task.device), len(task.way) - 1
+        arrived = {
+            "student": jumped(task, noise, tokens),
+            "teacher": walked(task, noise, tokens, few),
+            "shown": walked(task, noise, tokens, 2 * few),
+        }
+        return {name: round(float((each - results).square().mean()), 5) for name, each in arrived.items()}
 
 
 def batches(prompts: tuple[str, ...], size: int) -> list[tuple[str, ...]]:

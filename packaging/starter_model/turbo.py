@@ -1,16 +1,16 @@
-"""The few-step sibling, distilled from the starter by consistency within each of its few steps.
+"""The few-step sibling: each of its steps arrives where two guided ones of the starter do.
 
-Heek, Hoogeboom and Salimans: Multistep Consistency Models (arXiv:2403.06807), section 3: the student learns
-to arrive at the end of the step it is in, not at the clean picture. So it begins as the teacher in so few
-steps without guidance, and deterministic DDIM walks it. The teacher's guidance is fixed and learned with it
-(Luo et al., arXiv:2310.04378, section 4.2); the target comes from the student itself without gradient and
-levels are weighted by their distance, as Song and Dhariwal (arXiv:2310.14189, sections 3.2 and 3.4) advise.
+Meng et al.: On Distillation of Guided Diffusion Models (arXiv:2210.03142), section 3, in one round: guidance
+and steps are learned at once. Half of its ways go on from where the student itself arrived, so that it learns
+to mend what it leaves behind (Ross, Gordon and Bagnell: DAgger, arXiv:1011.0686). Both begin with noise and
+words: pictures are not needed.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -20,15 +20,16 @@ from transformers import CLIPTokenizer
 from starter_model.captions import caption
 from starter_model.config import TurboSettings
 from starter_model.diffusion import Denoising, Painter
-from starter_model.encoded import Encoded
 from starter_model.precision import quickest
 from starter_model.sampling import move
+from starter_model.world import Scene
 
 LEVELS = 40
 GAP = 1000 // LEVELS
-"""The levels that the student learns to jump from: as many in each of four or eight steps."""
+"""The levels that few steps are spread over: as many in each of four or eight."""
+CLEAN = -1
 HUBER = 0.001
-"""c of the pseudo-Huber loss √(d² + c²) - c, for latents of unit variance."""
+"""c of the pseudo-Huber loss √(d² + c²) - c, for latents of unit variance (arXiv:2310.14189, section 3.3)."""
 FINE_ABOVE = 700
 """Steps above which numbers are kept in float32.
 
@@ -37,8 +38,14 @@ first and the last layer in float32) and 0.010 at 699, where student and target 
 """
 
 
+def few_levels(count: int) -> list[int]:
+    """The levels of so many steps from noise, LCMScheduler's own choice among all, and the clean end."""
+    every = [step * GAP - 1 for step in range(LEVELS, 0, -1)]
+    return [*(every[int(place)] for place in np.linspace(0, LEVELS, count, endpoint=False)), CLEAN]
+
+
 class TurboTask(Denoising):
-    """Trains a copy of the starter to go in one step where the starter goes in many."""
+    """Trains a copy of the starter to go in one step where the starter goes in two, guided."""
 
     name = "turbo"
 
@@ -48,87 +55,72 @@ class TurboTask(Denoising):
         base: Painter,
         tokenizer: CLIPTokenizer,
         prediction: str,
-        encoded: Encoded,
+        draw: Callable[[np.random.Generator], Scene],
         share: int,
     ) -> None:
         super().__init__(base, tokenizer, prediction)
         self.teacher = copy.deepcopy(base).requires_grad_(False).eval()
-        self.encoded, self.guidance = encoded, settings.guidance
+        self.guidance, self.draw, self.way = settings.guidance, draw, few_levels(settings.steps)
+        side = int(base.unet.config["sample_size"])
+        self.shape = (int(base.unet.config["in_channels"]), side, side)
         self.probe: Callable[[TurboTask], dict[str, float]] = lambda _task: {}
         """Measures its progress; see `taught`."""
-        self.stretch = 1000 // settings.steps
-        """Timesteps that one of its steps goes."""
-        self.share = max(1, settings.batch // share)
+        self.ways = max(1, settings.batch // share // settings.steps)
         self.views, self.rate, self.keep = settings.views, settings.learning_rate, settings.average
 
-    def alpha(self, t: Tensor) -> Tensor:
-        """ᾱ at steps (n,), (n, 1, 1, 1); below the first level there is no noise left."""
-        found = torch.where(t < 0, 1.0, self.alphas.to(t.device)[t.clamp(min=0)])
-        return found[:, None, None, None]
+    def alpha(self, level: int) -> Tensor:
+        """ᾱ of a level, 1 of the clean end."""
+        return torch.tensor(1.0) if level == CLEAN else self.alphas[level]
 
-    def sigma(self, t: Tensor) -> Tensor:
-        """σ = √((1 - ᾱ) / ᾱ) at steps (n,), (n, 1, 1, 1)."""
-        return (1 / self.alpha(t) - 1).sqrt()
+    def sigma(self, level: int) -> Tensor:
+        """√((1 - ᾱ) / ᾱ) of a level."""
+        return (1 / self.alpha(level) - 1).sqrt()
 
-    def end(self, t: Tensor) -> Tensor:
-        """Where the step that levels (n,) are in ends: a level, or -1 for the clean picture."""
-        return t // self.stretch * self.stretch - 1
+    def weight(self, here: int, there: int) -> Tensor:
+        """1 / √(σ_here - σ_there), between the picture's error (1) and the noise's (without the root)."""
+        return (self.sigma(here) - self.sigma(there)).rsqrt()
 
-    def weight(self, t: Tensor) -> Tensor:
-        """1 / (σ_t - σ_below) at levels (n,); its mean over all levels is 1."""
-        levels = torch.arange(GAP - 1, 1000, GAP, device=t.device)
-        found = 1 / (self.sigma(levels) - self.sigma(levels - GAP)).flatten()
-        return (found / found.mean())[t // GAP]
-
-    def noise_of(self, painter: Painter, latents: Tensor, t: Tensor, tokens: Tensor) -> Tensor:
+    def noise_of(self, painter: Painter, latents: Tensor, level: int, tokens: Tensor) -> Tensor:
         """ε (n, C, h, w) in float32, whatever the painter predicts."""
-        found = torch.zeros_like(latents)
-        for fine in (True, False):
-            rows = ((t > FINE_ABOVE) == fine).nonzero().flatten()
-            if len(rows):
-                with quickest(latents.device, fine=fine):
-                    some = painter(latents[rows], t[rows], tokens[rows])
-                found = found.index_copy(0, rows, some.float())
+        t = torch.full((len(latents),), level, device=latents.device)
+        with quickest(latents.device, fine=level > FINE_ABOVE):
+            found = painter(latents, t, tokens).float()
         if self.prediction == "epsilon":
             return found
-        alpha = self.alpha(t)
+        alpha = self.alpha(level)
         return alpha.sqrt() * found + (1 - alpha).sqrt() * latents
 
-    def jump(self, latents: Tensor, t: Tensor, there: Tensor, tokens: Tensor) -> Tensor:
-        """The student's one DDIM step from levels t to others, both (n,); latents (n, C, h, w)."""
+    def jump(self, latents: Tensor, here: int, there: int, tokens: Tensor) -> Tensor:
+        """The student's one DDIM step of latents (n, C, h, w) between two levels."""
         student = self.model
         assert isinstance(student, Painter)
-        noise = self.noise_of(student, latents, t, tokens)
-        return move(latents, noise, self.alpha(t), self.alpha(there))
+        noise = self.noise_of(student, latents, here, tokens)
+        return move(latents, noise, self.alpha(here), self.alpha(there))
 
     @torch.no_grad()
-    def taught(self, latents: Tensor, t: Tensor, below: Tensor, tokens: Tensor) -> Tensor:
-        """One guided DDIM step of the teacher from level t to the one below."""
-        empty = self.tokens([""] * len(latents))
-        both = self.noise_of(
-            self.teacher.to(self.device), latents.repeat(2, 1, 1, 1), t.repeat(2), torch.cat([tokens, empty])
-        )
-        along, without = both.chunk(2)
-        return move(latents, without + self.guidance * (along - without), self.alpha(t), self.alpha(below))
+    def taught(self, latents: Tensor, here: int, there: int, tokens: Tensor) -> Tensor:
+        """One guided DDIM step of the teacher between two levels."""
+        words, teacher = torch.cat([tokens, self.tokens([""] * len(latents))]), self.teacher.to(self.device)
+        along, without = self.noise_of(teacher, latents.repeat(2, 1, 1, 1), here, words).chunk(2)
+        noise = without + self.guidance * (along - without)
+        return move(latents, noise, self.alpha(here), self.alpha(there))
 
     def loss(self, rng: np.random.Generator, worker: int, progress: float) -> tuple[Tensor, int]:
-        """One worker's share of a batch, at levels spread over the schedule."""
-        rows = rng.integers(len(self.encoded.scenes), size=self.share)
-        latents = torch.from_numpy(self.encoded.latents[rows].astype(np.float32)).to(self.device)
-        tokens = self.tokens([caption(self.encoded.scenes[row], rng) for row in rows])
-        t = self.steps(rng, self.share) // GAP * GAP + GAP - 1
-        alpha = self.alpha(t)
-        noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * torch.randn_like(latents)
-        below, end = t - GAP, self.end(t)
-        with torch.no_grad():
-            nearer = self.taught(noisy, t, below, tokens)
-            arrived = self.jump(nearer, below.clamp(min=0), end, tokens)
-            target = torch.where((below == end)[:, None, None, None], nearer, arrived)
-        # In units of the clean latents: a step's error divided by √ᾱ is what is left of it in the picture.
-        distance = ((self.jump(noisy, t, end, tokens) - target) / self.alpha(end).sqrt()).square()
-        each = ((distance + HUBER**2).sqrt() - HUBER).mean((1, 2, 3))
-        return (each * self.weight(t)).mean(), self.share
+        """One worker's share of a batch: the student's steps along some ways from noise to picture."""
+        tokens = self.tokens([caption(self.draw(rng), rng) for _ in range(self.ways)])
+        latents = torch.randn(self.ways, *self.shape).to(self.device)
+        own = torch.from_numpy(rng.random((self.ways, 1, 1, 1)) < 0.5).to(self.device)
+        found, steps = torch.zeros((), device=self.device), list(pairwise(self.way))
+        for here, there in steps:
+            middle = (here + there) // 2
+            goal = self.taught(self.taught(latents, here, middle, tokens), middle, there, tokens)
+            arrived = self.jump(latents, here, there, tokens)
+            # Divided by √ᾱ it is what is left of it in the picture.
+            distance = (arrived - goal).square() / self.alpha(there)
+            found = found + self.weight(here, there) * ((distance + HUBER**2).sqrt() - HUBER).mean()
+            latents = torch.where(own, arrived.detach(), goal)
+        return found / len(steps), self.ways * len(steps)
 
     def check(self) -> dict[str, float]:
-        """Distances to where the guided teacher arrives in all its steps; see `taught.Taught`."""
+        """Distances to where the guided teacher arrives in many steps; see `taught.Taught`."""
         return self.probe(self)

@@ -1,9 +1,12 @@
 """The siblings on a tiny setting: they begin as the starter, train, and leave folders the program opens."""
 
 import json
+import math
 import shutil
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,8 +34,9 @@ from starter_model.siblings_stage import (
     train_sibling,
 )
 from starter_model.state import read_tensors
-from starter_model.taught import Taught, few_levels, walked
-from starter_model.turbo import GAP, LEVELS, TurboTask
+from starter_model.taught import Taught, walked
+from starter_model.turbo import CLEAN, LEVELS, TurboTask, few_levels
+from torch import Tensor
 
 from sfumato import compose
 from sfumato.errors import InputError
@@ -188,7 +192,7 @@ def test_an_untrained_controlnet_changes_nothing(starter: Path, tiny: Settings) 
 
 
 @torch.no_grad()
-def test_a_student_like_its_teacher_has_nothing_to_learn_at_the_end_of_a_step(
+def test_a_student_like_its_teacher_without_guidance_goes_where_it_goes(
     starter: Path, tiny: Settings
 ) -> None:
     _, run = sibling_run("turbo", starter, tiny, "cpu")
@@ -200,20 +204,11 @@ def test_a_student_like_its_teacher_has_nothing_to_learn_at_the_end_of_a_step(
         assert plain == [bfloat16_pays()] * len(plain)
     task.teacher, task.guidance = task.model, 1.0
     latents = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(1))
-    t, tokens = torch.tensor([24, 774]), torch.zeros(2, 32, dtype=torch.long)
-    assert task.end(t).tolist() == (t - GAP).tolist() == [-1, 749]
-    taught = task.taught(latents, t, task.end(t), tokens)
-    torch.testing.assert_close(task.jump(latents, t, task.end(t), tokens), taught)
-    torch.testing.assert_close(task.jump(latents, t, t, tokens), latents)
-
-
-def test_a_step_ends_where_the_next_one_of_the_few_begins(starter: Path, tiny: Settings) -> None:
-    _, run = sibling_run("turbo", starter, tiny, "cpu")
-    assert isinstance(run.task, TurboTask)
-    few = [*few_levels(tiny.turbo.steps), -1]
-    levels = torch.arange(GAP - 1, 1000, GAP)
-    ends = [max(each for each in few if each < level) for level in levels.tolist()]
-    assert run.task.end(levels).tolist() == ends
+    tokens = torch.zeros(2, 32, dtype=torch.long)
+    for here, there in ((999, 749), (249, -1)):
+        taught = task.taught(latents, here, there, tokens)
+        torch.testing.assert_close(task.jump(latents, here, there, tokens), taught)
+    torch.testing.assert_close(task.jump(latents, 499, 499, tokens), latents)
 
 
 def test_another_recipe_is_encoded_in_another_folder(
@@ -239,10 +234,10 @@ def test_progress_is_measured_by_where_the_teacher_arrives(starter: Path, tiny: 
     made = file.stat().st_mtime_ns
     taught = Taught.prepare(task, ("a cat", "a dog"), starter / "turbo" / "probe", "base")
     found = taught.distances(task)
-    assert set(found) == {"student_in_4", "student_in_8", "teacher_in_4", "teacher_in_8"}
+    assert set(found) == {"student", "teacher", "shown"}
     assert all(value > 0 for value in found.values())
     same = replace(taught, results=walked(task, taught.noise, task.tokens(["a cat", "a dog"]), 4))
-    assert same.distances(task)["teacher_in_4"] == 0
+    assert same.distances(task)["teacher"] == 0
     sibling_run("turbo", starter, tiny, "cpu")
     assert file.stat().st_mtime_ns == made
 
@@ -251,7 +246,7 @@ def test_few_steps_are_those_of_the_published_scheduler() -> None:
     scheduler = LCMScheduler(original_inference_steps=LEVELS)
     for count in (1, 2, 4, 8):
         scheduler.set_timesteps(count)
-        assert few_levels(count) == scheduler.timesteps.tolist()
+        assert few_levels(count) == [*scheduler.timesteps.tolist(), CLEAN]
 
 
 @torch.no_grad()
@@ -261,11 +256,12 @@ def test_the_student_counts_finely_where_there_is_much_noise(starter: Path, tiny
     assert isinstance(task, TurboTask)
     painter = task.teacher
     latents = torch.randn(3, 4, 16, 16, generator=torch.Generator().manual_seed(1))
-    t, tokens = torch.tensor([999, 100, 999]), torch.zeros(3, 32, dtype=torch.long)
-    found, exact = task.noise_of(painter, latents, t, tokens), painter(latents, t, tokens)
-    torch.testing.assert_close(found[::2], exact[::2])
-    assert (found[1] != exact[1]).any()
-    torch.testing.assert_close(found[1], exact[1], rtol=0.1, atol=0.1)
+    tokens = torch.zeros(3, 32, dtype=torch.long)
+    for level, exactly in ((999, True), (100, not bfloat16_pays())):
+        found = task.noise_of(painter, latents, level, tokens)
+        exact = painter(latents, torch.full((3,), level), tokens)
+        assert torch.equal(found, exact) == exactly
+        torch.testing.assert_close(found, exact, rtol=0.1, atol=0.1)
 
 
 def test_exported_siblings_share_the_starters_autoencoder(sibling: tuple[str, Path], starter: Path) -> None:
@@ -277,14 +273,31 @@ def test_exported_siblings_share_the_starters_autoencoder(sibling: tuple[str, Pa
     assert Parts.load(folder).unet.config["in_channels"] == (8 if name == "instruct" else 4)
 
 
-def test_levels_weigh_by_how_near_the_next_one_is(starter: Path, tiny: Settings) -> None:
+def test_steps_weigh_less_where_the_noise_falls_far(starter: Path, tiny: Settings) -> None:
     _, run = sibling_run("turbo", starter, tiny, "cpu")
-    assert isinstance(run.task, TurboTask)
-    levels = torch.arange(GAP - 1, 1000, GAP)
-    weights = run.task.weight(levels)
-    assert float(weights.mean()) == pytest.approx(1)
-    alphas = run.task.alphas[levels]
-    sigmas = ((1 - alphas) / alphas).sqrt()
-    ratio = (sigmas[-1] - sigmas[-2]) / (sigmas[20] - sigmas[19])
-    assert float(weights[20] / weights[-1]) == pytest.approx(float(ratio), rel=1e-4)
-    assert ratio > 3
+    task = run.task
+    assert isinstance(task, TurboTask)
+    a = [float(task.alphas[level]) for level in (999, 749)]
+    fallen = math.sqrt(1 / a[0] - 1) - math.sqrt(1 / a[1] - 1)
+    assert float(task.weight(999, 749)) == pytest.approx(fallen**-0.5, rel=1e-4)
+    weights = [float(task.weight(*step)) for step in pairwise(few_levels(4))]
+    assert weights == sorted(weights)
+
+
+def test_ways_go_on_from_where_the_student_or_the_teacher_arrived(
+    starter: Path, tiny: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = sibling_run("turbo", starter, tiny, "cpu")[1].task
+    assert isinstance(task, TurboTask)
+    task.ways, came = 8, []
+    monkeypatch.setattr(task, "taught", lambda latents, *_: torch.full_like(latents, 2.0))
+
+    def jump(latents: Tensor, *_: Any) -> Tensor:
+        came.append(latents[:, 0, 0, 0].tolist())
+        return torch.full_like(latents, 3.0)
+
+    monkeypatch.setattr(task, "jump", jump)
+    _, seen = task.loss(np.random.default_rng(1), 0, 0.0)
+    assert seen == 8 * tiny.turbo.steps
+    assert set(came[1]) == {2.0, 3.0}
+    assert came[1] == came[2] == came[3] != came[0]
