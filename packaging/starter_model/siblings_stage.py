@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers.schedulers.scheduling_lcm import LCMScheduler
+from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 from torch import nn
 
 from sfumato.errors import InputError
@@ -32,7 +32,7 @@ from starter_model.state import write_json, write_whole
 from starter_model.supervision import train
 from starter_model.taught import Taught
 from starter_model.training import Run, Task, warm_start
-from starter_model.turbo import LEVELS, TurboTask
+from starter_model.turbo import TurboTask
 from starter_model.vae import WEIGHTS, weights_folder
 from starter_model.world import Scene, draw_training_scene, hide_some
 
@@ -164,7 +164,7 @@ def export_sibling(name: str, state: Path, settings: Settings, out: Path | None 
 def wishes(name: str, settings: Settings) -> dict[str, Any]:
     """What the program should begin edits with; measuring adds an instructed sibling's guidances."""
     if name == "turbo":
-        # Its steps were learned one after the other, without fresh noise between them.
+        # Its steps were learned one after the other, without the fresh noise that few-step models begin with.
         return {"steps": settings.turbo.steps, "guidance": 1.0, "solver": "ddim"}
     return {"steps": settings.evaluation.steps, "solver": "ddim"}
 
@@ -203,10 +203,10 @@ def assemble_sibling(name: str, out: Path, model: nn.Module, base: Base) -> None
     if name == "instruct":
         index["_class_name"] = "StableDiffusionInstructPix2PixPipeline"
     else:
-        index["scheduler"] = ["diffusers", "LCMScheduler"]
+        # Euler's deterministic steps are DDIM's in other coordinates, and "trailing" begins them at the top.
+        index["scheduler"] = ["diffusers", "EulerDiscreteScheduler"]
         shutil.rmtree(out / "scheduler")
         scheduler = json.loads((base.folder / "scheduler" / "scheduler_config.json").read_text())
-        LCMScheduler.from_config(scheduler, original_inference_steps=LEVELS).save_pretrained(
-            out / "scheduler"
-        )
+        trailing = EulerDiscreteScheduler.from_config(scheduler, timestep_spacing="trailing")
+        trailing.save_pretrained(out / "scheduler")
     write_whole(out / "model_index.json", (json.dumps(index, indent=2) + "\n").encode())

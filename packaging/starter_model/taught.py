@@ -14,13 +14,16 @@ from torch import Tensor
 
 from starter_model.encoded import recipe_name
 from starter_model.state import read_tensors, write_tensors
-from starter_model.turbo import LEVELS, TurboTask, few_levels
+from starter_model.turbo import TurboTask, levels
+
+MANY = 40
+"""Steps after which the teacher is taken to have arrived."""
 
 
 @torch.no_grad()
 def walked(task: TurboTask, latents: Tensor, tokens: Tensor, count: int) -> Tensor:
     """From noise (n, C, h, w) down in so many guided DDIM steps of the teacher."""
-    for here, there in pairwise(few_levels(count)):
+    for here, there in pairwise(levels(count)):
         latents = task.taught(latents, here, there, tokens)
     return latents
 
@@ -44,7 +47,7 @@ class Taught:
     @classmethod
     def prepare(cls, task: TurboTask, prompts: tuple[str, ...], folder: Path, base: str) -> Taught:
         """Made once for a starter, its guidance and the prompts; then read from the folder."""
-        recipe = {"base": base, "guidance": task.guidance, "prompts": prompts, "levels": LEVELS}
+        recipe = {"base": base, "guidance": task.guidance, "prompts": prompts, "levels": MANY}
         file = folder / f"{recipe_name('taught', recipe)}.safetensors"
         if file.exists():
             kept = read_tensors(file)[0]
@@ -52,7 +55,7 @@ class Taught:
         shape = (len(prompts), *task.shape)
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(7))
         parts = [
-            walked(task, some.to(task.device), task.tokens(list(said)), LEVELS).cpu()
+            walked(task, some.to(task.device), task.tokens(list(said)), MANY).cpu()
             for some, said in zip(noise.split(8), batches(prompts, 8), strict=True)
         ]
         results = torch.cat(parts)

@@ -24,9 +24,6 @@ from starter_model.precision import quickest
 from starter_model.sampling import move
 from starter_model.world import Scene
 
-LEVELS = 40
-GAP = 1000 // LEVELS
-"""The levels that few steps are spread over: as many in each of four or eight."""
 CLEAN = -1
 HUBER = 0.001
 """c of the pseudo-Huber loss √(d² + c²) - c, for latents of unit variance (arXiv:2310.14189, section 3.3)."""
@@ -38,10 +35,9 @@ first and the last layer in float32) and 0.010 at 699, where student and target 
 """
 
 
-def few_levels(count: int) -> list[int]:
-    """The levels of so many steps from noise, LCMScheduler's own choice among all, and the clean end."""
-    every = [step * GAP - 1 for step in range(LEVELS, 0, -1)]
-    return [*(every[int(place)] for place in np.linspace(0, LEVELS, count, endpoint=False)), CLEAN]
+def levels(count: int) -> list[int]:
+    """Where so many equal steps from noise begin ("trailing" spacing), and the clean end."""
+    return [*range(999, -1, -1000 // count), CLEAN]
 
 
 class TurboTask(Denoising):
@@ -60,7 +56,7 @@ class TurboTask(Denoising):
     ) -> None:
         super().__init__(base, tokenizer, prediction)
         self.teacher = copy.deepcopy(base).requires_grad_(False).eval()
-        self.guidance, self.draw, self.way = settings.guidance, draw, few_levels(settings.steps)
+        self.guidance, self.draw, self.way = settings.guidance, draw, levels(settings.steps)
         side = int(base.unet.config["sample_size"])
         self.shape = (int(base.unet.config["in_channels"]), side, side)
         self.probe: Callable[[TurboTask], dict[str, float]] = lambda _task: {}

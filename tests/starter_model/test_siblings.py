@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers.models.attention_processor import AttnProcessor
-from diffusers.schedulers.scheduling_lcm import LCMScheduler
+from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 from starter_model import instruct_figures, making, siblings_stage
 from starter_model import orders as ordering
 from starter_model.base import hold_to, read_base
@@ -24,7 +24,7 @@ from starter_model.instruct import Instructed, widened
 from starter_model.instruct_figures import EDITORS, best
 from starter_model.orders import SHARES
 from starter_model.precision import bfloat16_pays
-from starter_model.sampling import Parts
+from starter_model.sampling import Parts, move, seeded_noise
 from starter_model.siblings_card import measure_sibling
 from starter_model.siblings_stage import (
     NAMES,
@@ -35,15 +35,17 @@ from starter_model.siblings_stage import (
 )
 from starter_model.state import read_tensors
 from starter_model.taught import Taught, walked
-from starter_model.turbo import CLEAN, LEVELS, TurboTask, few_levels
+from starter_model.turbo import CLEAN, TurboTask, levels
 from torch import Tensor
 
 from sfumato import compose
+from sfumato.diffusion.schedule import Schedule
 from sfumato.errors import InputError
 from sfumato.method import Ability
 from sfumato.starting import starting
 
 pytestmark = [pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"), pytest.mark.timeout(600)]
+DIFFUSERS = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 WORDS = ("apple", "cat", "dog", "car", "balloon", "heart", "tree")
 
 
@@ -242,11 +244,35 @@ def test_progress_is_measured_by_where_the_teacher_arrives(starter: Path, tiny: 
     assert file.stat().st_mtime_ns == made
 
 
-def test_few_steps_are_those_of_the_published_scheduler() -> None:
-    scheduler = LCMScheduler(original_inference_steps=LEVELS)
-    for count in (1, 2, 4, 8):
+@DIFFUSERS
+def test_few_steps_are_those_of_the_scheduler_it_is_exported_with(sibling: tuple[str, Path]) -> None:
+    name, folder = sibling
+    if name != "turbo":
+        return
+    scheduler = EulerDiscreteScheduler.from_pretrained(folder / "scheduler")
+    schedule = Schedule.from_config(scheduler.config)
+    for count in (1, 2, 4, 8, 40):
         scheduler.set_timesteps(count)
-        assert few_levels(count) == [*scheduler.timesteps.tolist(), CLEAN]
+        assert levels(count) == [*scheduler.timesteps.tolist(), CLEAN] == list(schedule.grid(count).levels)
+
+
+@DIFFUSERS
+@torch.no_grad()
+def test_diffusers_walks_a_few_step_folder_as_the_program_does(sibling: tuple[str, Path]) -> None:
+    name, folder = sibling
+    if name != "turbo":
+        return
+    parts, scheduler = Parts.load(folder), EulerDiscreteScheduler.from_pretrained(folder / "scheduler")
+    context, a = parts.context(["a cat"]), [*parts.scheduler.alphas_cumprod, torch.tensor(1.0)]
+    scheduler.set_timesteps(4)
+    theirs = seeded_noise(parts, [1]) * scheduler.init_noise_sigma
+    ours = theirs / math.sqrt(float(scheduler.sigmas[0]) ** 2 + 1)
+    for here, there in pairwise(levels(4)):
+        t = torch.tensor(float(here))
+        seen = parts.unet(scheduler.scale_model_input(theirs, t), t, encoder_hidden_states=context).sample
+        theirs = scheduler.step(seen, t, theirs).prev_sample
+        ours = move(ours, parts.noise(ours, here, context), a[here], a[there])
+    torch.testing.assert_close(theirs, ours, rtol=1e-3, atol=1e-4)
 
 
 @torch.no_grad()
@@ -280,7 +306,7 @@ def test_steps_weigh_less_where_the_noise_falls_far(starter: Path, tiny: Setting
     a = [float(task.alphas[level]) for level in (999, 749)]
     fallen = math.sqrt(1 / a[0] - 1) - math.sqrt(1 / a[1] - 1)
     assert float(task.weight(999, 749)) == pytest.approx(fallen**-0.5, rel=1e-4)
-    weights = [float(task.weight(*step)) for step in pairwise(few_levels(4))]
+    weights = [float(task.weight(*step)) for step in pairwise(levels(4))]
     assert weights == sorted(weights)
 
 
