@@ -33,8 +33,8 @@ ALL = "all"
 FINISHED = tuple(name for name in COLUMNS if "clip" not in name and "structure" not in name)
 DECODED = tuple(f"decoded_{name}" for name in FINISHED)
 FIGURES = ("cases", "failed", EXACT, *FINISHED, *DECODED, *COSTS)
-MADE = ("model", "steps", "guidance", "threads", "processor")
-"""What a row was made with."""
+MADE = ("model", "weights", "steps", "guidance", "threads", "processor")
+"""What a row was made with; of the weights of all its networks the first eight digits of a hash."""
 BASELINES = (IDENTITY, VAE, TRUTH)
 DIGITS = 6
 """Significant ones that are kept."""
@@ -124,12 +124,14 @@ def _text(value: float) -> str:
 def taken(out: Path) -> Iterator[Measured]:
     """The means of a folder of results, by pairing and edit type."""
     recipes = {entry["name"]: entry for entry in json.loads((out / RECIPES).read_text("utf-8"))}
-    threads = {each.pairing: each.depends["threads"] for each in Results(out) if "threads" in each.depends}
+    depends = {each.pairing: each.depends for each in Results(out) if "threads" in each.depends}
     with (out / CASES).open(newline="", encoding="utf-8") as file:
         every = list(csv.DictReader(file))
     for pairing in dict.fromkeys(row["pairing"] for row in every):
         rows = [row for row in every if row["pairing"] == pairing]
-        told = {**recipes.get(pairing, {}), "threads": threads.get(pairing, "")}
+        on = depends.get(pairing, {})
+        own = {"threads": on.get("threads", ""), "weights": on.get("weights", "")[:8]}
+        told = {**recipes.get(pairing, {}), **own}
         yield _means(pairing, ALL, rows, told)
         for number, kind in kinds().items():
             if some := [row for row in rows if row["type"] == number]:
@@ -188,7 +190,7 @@ def _by_type(rows: Table, names: Sequence[str], column: Column) -> str:
     body = [[f"`{name}`"] for name in names]
     for kind in kinds().values():
         cells = [found.get((name, kind)) for name in names]
-        best = max((_low(row, column) for row in cells if row), default=nan)
+        best = max((_low(row, column) for row in cells if row), default=nan) if len(names) > 1 else nan
         for line, row in zip(body, cells, strict=True):
             text = column.shown(row.figures) if row else ""
             line.append(f"**{text}**" if row and _low(row, column) == best else text)
@@ -218,10 +220,11 @@ def page(rows: Table) -> str:
     return "\n\n".join([
         "# What was measured",
         "By `packaging/method_table.py` from runs of `sfumato bench edits` on the built-in models "
-        f"({made['model']}): {made['steps']} steps, guidance {made['guidance']}, threads a process: "
-        f"{made['threads']}, on {made['processor']}. Failed: {failed:.0f}. What the columns are: "
+        f"({made['model']}, weights {made['weights']}): {made['steps']} steps, "
+        f"guidance {made['guidance']}, threads a process: {made['threads']}, on {made['processor']}. Failed: {failed:.0f}. What the columns are: "
         "[the benchmark](../../core/sfumato/benchmark/README.md); `decoded` ones are of what the model "
-        "decodes, as published figures are. `table.csv` has every figure by edit type.",
+        "decodes, as published figures are. `table.csv` has every figure by edit type. Structure "
+        "distance and CLIP score are left out: their networks would have to be downloaded.",
         f"## Every pairing\n\n{whole_table(whole)}",
         "To compare with: the picture itself, through the autoencoder and back, the true edit.",
         whole_table(base),

@@ -13,8 +13,13 @@ from typing import Any
 
 import pytest
 
-from sfumato.benchmark.pairings import HEADLINE
+from sfumato import compose
+from sfumato.benchmark.folder import read_cases
+from sfumato.benchmark.keys import Keys
+from sfumato.benchmark.pairings import HEADLINE, named
+from sfumato.benchmark.plan import Row
 from sfumato.benchmark.results import Result, Results
+from sfumato.cli.options import settled
 from sfumato.method import Recipe
 from sfumato.plugins import load_plugins
 from sfumato.starting import starting_inverter
@@ -45,7 +50,7 @@ def out(tmp_path: Path) -> Path:
         writer.writerows(rows)
     made = {"name": "direct+p2p", "model": "starter", "steps": 50, "guidance": 2.5}
     (tmp_path / "recipes.json").write_text(json.dumps([made]))
-    Results(tmp_path).add(Result("k", "direct+p2p", "1", depends={"threads": 1}))
+    Results(tmp_path).add(Result("k", "direct+p2p", "1", depends={"threads": 1, "weights": "0123456789"}))
     return tmp_path
 
 
@@ -65,7 +70,7 @@ def test_means_are_over_what_was_made_by_type_and_over_all(out: Path):
     assert found[table.ALL]["exact"] == 1
     assert found["object"]["attributes_right"] == 0.5
     assert found["colour"]["psnr_unedit_part"] == 30.0
-    assert list(rows["object"].made.values()) == ["starter", "50", "2.5", "1", "X"]
+    assert list(rows["object"].made.values()) == ["starter", "01234567", "50", "2.5", "1", "X"]
 
 
 def measured(pairing: str, cases: int, right: float, kind: str = "all", steps: str = "50") -> Any:
@@ -104,7 +109,8 @@ def test_the_best_of_a_type_is_bold_among_those_of_as_many_cases():
     kinds = [measured(row.pairing, 2, row.figures["attributes_right"], "colour") for row in rows]
     shown = table.by_type([*rows, *kinds], table.SHOWN[1])
     assert shown.index("Over 300 cases") < shown.index("**70.0**") < shown.index("20 cases")
-    assert "**90.0**" in shown
+    assert "90.0" in shown
+    assert "**90.0**" not in shown  # alone among those of twenty cases
     assert "**50.0**" not in shown
 
 
@@ -117,6 +123,18 @@ def test_pages_show_the_table_that_lies_there():
     assert table.PAGE.read_text("utf-8") == table.page(rows)
     readme = table.README.read_text("utf-8")
     assert readme == table.put(readme, table.whole_table(table.best_of_each(rows)))
+
+
+def test_rows_of_the_starter_are_of_the_weights_that_ship(tmp_path: Path):
+    workshop = compose.workshop(threads=1, cache_dir=tmp_path)
+    case = read_cases(workshop.registry.cases["world"].folder).cases[0]
+    recipe = settled(Recipe(steps=50), workshop.registry)
+    row = Row(named("ddim+p2p", recipe, workshop.registry), (case,))
+    weights = Keys(workshop).depends(row, case)["weights"]
+    of_starter = [each for each in table.read_table() if each.is_whole and each.made["model"] == "starter"]
+    plain = [each for each in of_starter if each.editor != "controlnet"]  # whose hash is of two networks
+    assert len(plain) >= len(HEADLINE)
+    assert {each.made["weights"] for each in plain} == {weights[:8]}
 
 
 def test_the_default_pairing_is_one_the_table_supports():

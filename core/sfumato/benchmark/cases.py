@@ -105,16 +105,13 @@ class Pictures:
 
 
 def load_pictures(case: Case) -> Pictures:
-    """Decode a case's pictures. Raises `InputError` naming it if one is damaged or they differ in size."""
-    try:
-        document = open_image(case.picture)
-        source = flatten(document)[..., :3].copy()
-        truth = None if case.truth is None else flatten(open_image(case.truth))[..., :3].copy()
-    except InputError as error:
-        raise InputError(f"Case {case.id}: {error}") from error
+    """Decode a case's pictures. Raises `InputError` if one is damaged or they differ in size."""
+    document = open_image(case.picture)
+    source = flatten(document)[..., :3].copy()
+    truth = None if case.truth is None else flatten(open_image(case.truth))[..., :3].copy()
     if truth is not None and truth.shape != source.shape:
         raise InputError(
-            f"Case {case.id}: the true edited picture is {truth.shape[1]} x {truth.shape[0]} pixels, "
+            f"The true edited picture is {truth.shape[1]} x {truth.shape[0]} pixels, "
             f"the picture {source.shape[1]} x {source.shape[0]}.",
             advice="They must be the same size.",
         )

@@ -93,10 +93,10 @@ def _case(root: Path, name: str, entry: Any) -> Case:
     if entry.twice:
         raise InputError(f"It says {', '.join(entry.twice)} more than once.")
     entry = {key: value for key, value in entry.items() if value is not None}  # null says nothing
-    picture = _picture(root, PICTURES, _text(entry, "image_path"))
+    picture = _picture(root, PICTURES, _text(entry, "image_path"), "picture")
     truth = None
     if entry.get("truth_path"):
-        truth = _picture(root, TRUTHS, _text(entry, "truth_path"))
+        truth = _picture(root, TRUTHS, _text(entry, "truth_path"), "true edited picture")
     size = _size_of(picture)
     if truth is not None and _size_of(truth) != size:
         raise InputError("Its true edited picture has another size than its picture.")
@@ -140,18 +140,20 @@ def _prompt(entry: Mapping[str, Any], name: str) -> str:
     return " ".join(_text(entry, name, "").replace("[", "").replace("]", "").split())
 
 
-def _picture(root: Path, place: str, name: str) -> Path:
+def _picture(root: Path, place: str, name: str, what: str) -> Path:
     """The file of that name in the folder's place for such pictures, or in the folder itself."""
+    if not name:
+        raise InputError(f"Its {what} has no name.")
     inside = os.path.normpath(name)
     if Path(inside).is_absolute() or inside.startswith(".."):
-        raise InputError(f"Its picture {name} lies outside the folder.")
+        raise InputError(f"Its {what} {name} lies outside the folder.")
     for path in (root / place / inside, root / inside):
         try:
             if path.is_file():
                 return path
         except OSError as error:  # a name no file system takes, or a folder that may not be looked into
-            raise InputError(f"Its picture {name[:60]} cannot be looked up: {error.strerror}.") from error
-    raise InputError(f"Its picture {name} is missing.")
+            raise InputError(f"Its {what} {name[:60]} cannot be looked up: {error.strerror}.") from error
+    raise InputError(f"Its {what} {name} is missing.")
 
 
 def _size_of(path: Path) -> tuple[int, int]:

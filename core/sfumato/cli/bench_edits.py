@@ -113,6 +113,10 @@ def edits(
         session = Session([*baselines(rows, base), *rows], scorer, results, workshop)
         if old := unused(session.rows, session.keys, results):
             typer.echo(old, err=True)
+            if report_only and not any(session.of(row) for row in session.rows if row.is_edit):
+                raise InputError(
+                    "Nothing there can be used as this command asks.", kept="The tables are as they were."
+                )
         write = partial(publish, session, found, base)
         interrupted = not report_only and followed(session, made_by(crew), write)
         header, table = write()

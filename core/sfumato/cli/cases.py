@@ -175,6 +175,11 @@ class _Places:
             refuse_output(self._output)
         elif self._output.exists() and not self._output.is_dir():
             raise InputError(f"{self._output} is a file; results need a folder.")
+        elif any(place.is_dir() and place.resolve() == self._output.resolve() for place in given["pictures"]):
+            raise InputError(
+                f"Results in {self._output} would be taken for pictures to edit the next time.",
+                advice="Name another folder.",
+            )
         if self.masks is not None and given.get("mask") is not None:
             raise InputError("Say --mask for one mask or --masks for a folder of them, not both.")
         if self.masks is not None and not self.masks.is_dir():

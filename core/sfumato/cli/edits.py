@@ -71,7 +71,8 @@ def edit(
     may say what options say, and goes before them. What is there already is not done again.
     """
     with answering():
-        if is_many(pictures) or any(given is not None for given in (masks, form, ray)):
+        said = any(given is not None for given in (masks, form, processes, ray))
+        if is_many(pictures) or output.is_dir() or said:
             from sfumato.cli.batch import edit_many  # which is made of what is in this module
 
             with stoppable():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,6 +132,9 @@ def _table(text: str) -> _Lines:
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count), strict=True)
     try:
         names = [name.strip() for name in next(rows, [])]
+        if twice := [name for name, count in Counter(names).items() if name and count > 1]:
+            yield rows.line_num, f"It names {', '.join(twice)} more than once."
+            return
         for row in rows:
             if not any(cell.strip() for cell in row):
                 continue
@@ -215,6 +219,8 @@ def _entry(where: str, told: Mapping[str, Any], folder: Path) -> Entry:
     for name in ("mask", "vae"):
         if name in given:
             given[name] = at(given[name])
+    if line.model is not None and at(line.model).exists():  # else it is the name of one
+        given["model"] = str(at(line.model))
     if line.embedding is not None:
         given["embedding"] = [at(path) for path in line.embedding]
     if line.lora is not None:

@@ -67,9 +67,10 @@ class _Worker:
         return pickle.loads(came)
 
     def end(self) -> None:
-        """Ask it to end; `bury` waits for that."""
+        """Ask it to end; `bury` waits for that. One that waits for work ends by itself."""
         self.pipe.close()
-        self.process.terminate()
+        if self.at:
+            self.process.terminate()
 
     def bury(self) -> int | None:
         """See it off; returns its exit code."""
@@ -170,7 +171,9 @@ def serve(pipe: Connection) -> None:
     """The life of a worker: one task after another, until the pipe is closed or somebody ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # unwinds, so that no half-written file stays
-    with suppress(EOFError, OSError, KeyboardInterrupt):
-        pipe.send_bytes(READY)
-        while True:
-            pipe.send_bytes(pipe.recv().done())
+    with suppress(KeyboardInterrupt):
+        with suppress(EOFError, OSError, KeyboardInterrupt):
+            pipe.send_bytes(READY)
+            while True:
+                pipe.send_bytes(pipe.recv().done())
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # nothing is left to unwind, and nobody to tell

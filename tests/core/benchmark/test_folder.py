@@ -103,6 +103,7 @@ def test_a_picture_is_as_large_as_it_is_shown(tmp_path: Path) -> None:
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"image_path": "nowhere.png"}, "nowhere.png is missing"),
     ({"image_path": None}, "image_path is missing"),
+    ({"image_path": ""}, "picture has no name"),
     ({"image_path": "../../secret.png"}, "outside the folder"),
     ({"image_path": "long" * 1500}, "cannot be looked up"),
     ({"image_path": "a\0b.png"}, "is missing"),
@@ -110,7 +111,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"editing_type_id": ["1"]}, "neither a text nor a number"),
     ({"editing_type_id": True}, "neither a text nor a number"),
     ({"image_path": "/etc/passwd"}, "outside the folder"),
-    ({"truth_path": "nowhere.png"}, "nowhere.png is missing"),
+    ({"truth_path": "nowhere.png"}, "true edited picture nowhere.png is missing"),
     ({"original_prompt": 7}, "original_prompt is not a text"),
     ({"mask": [0, 1, 2]}, "3 numbers"),
     ({"mask": [SIDE * SIDE, 1]}, "another size"),

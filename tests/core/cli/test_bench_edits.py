@@ -182,6 +182,11 @@ def test_a_report_makes_nothing(run: Run, cases: Path, monkeypatch: pytest.Monke
     assert "0 edits were made now." in report.stdout
     assert {row["pairing"]: row["cases"] for row in rows_of("table.csv")}["ddim_naive"] == "1"
     assert Path("out/results.jsonl").read_bytes() == kept
+    before = Path("out/table.csv").read_bytes()
+    other = run(*words, "--report-only", "--seed", 5)
+    assert other.exit_code == 2
+    assert "Nothing there can be used" in other.stderr
+    assert Path("out/table.csv").read_bytes() == before
 
 
 def test_a_bad_case_is_told_and_the_rest_is_run(run: Run, cases: Path) -> None:

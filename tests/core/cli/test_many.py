@@ -75,6 +75,13 @@ def test_a_folder_becomes_a_folder_and_each_is_as_if_alone(some: Run, run: Run, 
     assert out() == first
 
 
+def test_one_picture_goes_into_a_folder_that_is_there(some: Run) -> None:
+    Path("out").mkdir()
+    result = some("in/a.png")
+    assert result.exit_code == 0, result.stderr
+    assert list(out()) == ["a.png"]
+
+
 def test_what_is_something_else_is_left_alone_unless_it_is_said(some: Run, begun: list[str]) -> None:
     Path("out").mkdir()
     Path("out", "a.png").write_bytes(Path("in", "a.png").read_bytes())
@@ -215,6 +222,7 @@ BAD_LISTS = {
     "l.csv": [
         ("picture,seed\na.png,1,2\na.png,x", ["line 2 of l.csv: It has 3 cells", "line 3 of l.csv: A line"]),
         ('picture,seed\n"a.png,1', ["It is no line of a table"]),
+        ("picture,seed,seed\na.png,1,2", ["line 1 of l.csv: It names seed more than once."]),
         ("seed\n1", ["line 2 of l.csv: It names no picture."]),
         ("picture", ["l.csv names no picture."]),
     ],
@@ -249,6 +257,8 @@ def test_bad_lines_are_named_before_anything_is_run(
         (("in", "--masks", "nowhere"), "There is no folder nowhere"),
         (("in", "--device", "toaster"), "'device'"),
         (("in", "-o", "out.png"), "need a folder"),
+        (("in", "-o", "in", "--format", "webp"), "would be taken for pictures"),
+        (("in/a.png", "-o", "out.png", "--processes", "-3"), "There cannot be -3 processes"),
         (("in", "in/a.png"), "in/a.png: its result would be called a.png, as that of in/a.png"),
         (("in/a.png", "in/b.jpg", "-o", "in", "--overwrite"), "would be written over"),
         (("empty",), "There is no picture in the folder empty"),
@@ -287,8 +297,12 @@ def test_paths_in_a_list_start_at_its_folder(tmp_path: Path) -> None:
         "embedding": ["e"],
         "vae": "v",
     }
-    (tmp_path / "l.jsonl").write_text(json.dumps(told))
-    (entry,) = entries([tmp_path / "l.jsonl"])
+    (tmp_path / "mine").mkdir()
+    lines = [told, {"picture": "a", "model": "mine"}, {"picture": "a", "model": "starter"}]
+    (tmp_path / "l.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
+    entry, own, known = entries([tmp_path / "l.jsonl"])
+    assert own.said == {"model": str(tmp_path / "mine")}
+    assert known.said == {"model": "starter"}
     assert entry.said == {
         "mask": tmp_path / "m",
         "control": [f"edges={tmp_path / 'c'}", str(tmp_path / "d")],
@@ -325,7 +339,7 @@ def test_a_count_says_how_far_it_is_and_how_long_it_takes(monkeypatch: pytest.Mo
     assert shown == [("0 of 3", 0, 3, None), ("1 of 3", 1, 3, 20), ("2 of 3", 2, 3, 15), ("3 of 3", 3, 3, 0)]
 
 
-def test_another_process_gives_the_same_bits(some: Run) -> None:
+def test_another_process_gives_the_same_bits(some: Run, capfd: pytest.CaptureFixture[str]) -> None:
     assert some("in").exit_code == 0
     here = out()
     for name in ("a.png", "c.webp"):  # one of them stays, so that one worker is enough
@@ -336,5 +350,6 @@ def test_another_process_gives_the_same_bits(some: Run) -> None:
     )  # an inversion that was kept would be equal whatever happened
     assert not list(Path("home").rglob("*.safetensors"))
     result = some("in", "--processes", "2")
+    assert capfd.readouterr().err == ""
     assert result.stdout.splitlines()[-1] == "1 of 2 edited, 1 was already there."
     assert out() == {name: data for name, data in here.items() if name != "c.webp"}

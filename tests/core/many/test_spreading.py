@@ -63,8 +63,9 @@ def test_nothing_to_do_opens_nothing() -> None:
     assert list(spread({}, chore, Crew(processes=2, opener=never))) == []
 
 
-def test_processes_open_one_workshop_each_and_share_the_processors() -> None:
+def test_processes_open_one_workshop_each_and_share_the_processors(capfd: pytest.CaptureFixture[str]) -> None:
     came = list(spread({str(n): n for n in range(6)}, doubled, crew(2)))
+    assert capfd.readouterr().err == "", "they end without a word"
     assert {each.key: each.result[0] for each in came if isinstance(each, Done)} == {
         str(n): 2 * n for n in range(6)
     }
