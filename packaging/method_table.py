@@ -221,7 +221,8 @@ def page(rows: Table) -> str:
         "# What was measured",
         "By `packaging/method_table.py` from runs of `sfumato bench edits` on the built-in models "
         f"({made['model']}, weights {made['weights']}): {made['steps']} steps, "
-        f"guidance {made['guidance']}, threads a process: {made['threads']}, on {made['processor']}. Failed: {failed:.0f}. What the columns are: "
+        f"guidance {made['guidance']}, threads a process: {made['threads']}, on {made['processor']}. "
+        f"Failed: {failed:.0f}. What the columns are: "
         "[the benchmark](../../core/sfumato/benchmark/README.md); `decoded` ones are of what the model "
         "decodes, as published figures are. `table.csv` has every figure by edit type. Structure "
         "distance and CLIP score are left out: their networks would have to be downloaded.",
