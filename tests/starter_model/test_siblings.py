@@ -42,7 +42,7 @@ from sfumato import compose
 from sfumato.diffusion.schedule import Schedule
 from sfumato.errors import InputError
 from sfumato.method import Ability
-from sfumato.starting import starting
+from sfumato.starting import starting, starting_inverter
 
 pytestmark = [pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"), pytest.mark.timeout(600)]
 DIFFUSERS = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -85,6 +85,7 @@ def test_the_program_opens_what_a_sibling_leaves(sibling: tuple[str, Path]) -> N
     assert (Ability.INSTRUCTIONS in info.abilities) == (name == "instruct")
     if name == "turbo":
         assert starting(info, "generate") == {"steps": 4, "guidance": 1.0, "solver": "ddim"}
+        assert starting_inverter(info, "p2p") == starting_inverter(info, "reprompt") == "edit_friendly"
         return
     report = json.loads((folder / "report.json").read_text())
     for editor in EDITORS:
