@@ -193,6 +193,13 @@ def hold_to_size(state: Path, starter: Path, name: str, out: Path) -> None:
         )
 
 
+def forget_place(config: Path) -> None:
+    """Take out of a network's configuration where the one it began as lay on this machine."""
+    told = json.loads(config.read_text())
+    told.pop("_name_or_path", None)
+    write_whole(config, (json.dumps(told, indent=2, sort_keys=True) + "\n").encode())
+
+
 def assemble_sibling(name: str, out: Path, model: nn.Module, base: Base) -> None:
     """The pipeline folder of a sibling that is a whole model."""
     assert isinstance(model, Painter)
@@ -200,6 +207,7 @@ def assemble_sibling(name: str, out: Path, model: nn.Module, base: Base) -> None
     for part in ("vae", "tokenizer", "scheduler"):
         shutil.copytree(base.folder / part, out / part, dirs_exist_ok=True)
     copy.deepcopy(model.unet).half().save_pretrained(out / "unet")
+    forget_place(out / "unet" / "config.json")
     copy.deepcopy(model.text).half().save_pretrained(out / "text_encoder")
     index: dict[str, Any] = dict(INDEX)
     if name == "instruct":

@@ -297,6 +297,7 @@ def test_exported_siblings_share_the_starters_autoencoder(sibling: tuple[str, Pa
         return
     file = "vae/diffusion_pytorch_model.safetensors"
     assert (folder / file).read_bytes() == (starter / "export" / file).read_bytes()
+    assert "_name_or_path" not in json.loads((folder / "unet" / "config.json").read_text())
     assert Parts.load(folder).unet.config["in_channels"] == (8 if name == "instruct" else 4)
 
 
