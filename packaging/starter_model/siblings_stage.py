@@ -34,7 +34,7 @@ from starter_model.taught import Taught
 from starter_model.training import Run, Task, warm_start
 from starter_model.turbo import TurboTask
 from starter_model.vae import WEIGHTS, weights_folder
-from starter_model.world import Scene, draw_training_scene, hide_some
+from starter_model.world import Scene, draw_shown_scene
 
 NAMES = ("instruct", "control", "turbo")
 LARGEST_FAMILY = 150_000_000
@@ -74,7 +74,7 @@ def turbo_task(state: Path, settings: Settings, base: Base, share: int) -> Task:
     words, pairs = tuple(chosen(settings)), settings.diffusion.pairs
 
     def draw(rng: np.random.Generator) -> Scene:
-        return hide_some(draw_training_scene(rng, words, pairs), rng)
+        return draw_shown_scene(rng, words, pairs)
 
     task = TurboTask(settings.turbo, base.painter, base.tokenizer, base.prediction, draw, share)
     scenes = held_out_scenes(words, settings.turbo.probe, 0.25, 44)

@@ -11,7 +11,7 @@ from PIL import Image, ImageFilter
 
 from starter_model.artwork import Sprites
 from starter_model.render import render
-from starter_model.world import Scene, draw_held_out_scene, draw_training_scene, hide_some
+from starter_model.world import Scene, draw_held_out_scene, draw_shown_scene, draw_training_scene
 
 Pixels = NDArray[np.uint8]
 
@@ -102,7 +102,7 @@ class Examples:
             return self.spoiler.example(draw_training_scene(rng, words, PAIRS), rng)
         if kind < ANEW + PREPARED and len(self.prepared):
             return self.prepared[int(rng.integers(len(self.prepared)))]
-        scene = hide_some(draw_training_scene(rng, words, PAIRS), rng)
+        scene = draw_shown_scene(rng, words, PAIRS)
         pixels = render(scene, sprites).pixels
         if rng.random() < 0.4:
             pixels = blur(pixels, float(rng.uniform(0, 1.2)))

@@ -43,38 +43,47 @@ class Taught:
     noise: Tensor
     prompts: tuple[str, ...]
     results: Tensor
+    fewer: dict[str, float]
+    """How far from there it arrives in as few steps as the student, and in twice as many, which is what the
+    student is shown: mean squared distances."""
 
     @classmethod
     def prepare(cls, task: TurboTask, prompts: tuple[str, ...], folder: Path, base: str) -> Taught:
         """Made once for a starter, its guidance and the prompts; then read from the folder."""
         recipe = {"base": base, "guidance": task.guidance, "prompts": prompts, "levels": MANY}
         file = folder / f"{recipe_name('taught', recipe)}.safetensors"
-        if file.exists():
-            kept = read_tensors(file)[0]
-            return cls(kept["noise"], prompts, kept["results"])
         shape = (len(prompts), *task.shape)
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(7))
-        parts = [
-            walked(task, some.to(task.device), task.tokens(list(said)), MANY).cpu()
-            for some, said in zip(noise.split(8), batches(prompts, 8), strict=True)
-        ]
-        results = torch.cat(parts)
-        write_tensors(file, {"noise": noise, "results": results})
-        return cls(noise, prompts, results)
+        if file.exists():
+            results = read_tensors(file)[0]["results"]
+        else:
+            results = arrivals(task, noise, prompts, MANY)
+            write_tensors(file, {"results": results})
+        few = len(task.way) - 1
+        fewer = {
+            name: distance(arrivals(task, noise, prompts, steps), results)
+            for name, steps in (("teacher", few), ("shown", 2 * few))
+        }
+        return cls(noise, prompts, results, fewer)
 
     def distances(self, task: TurboTask) -> dict[str, float]:
-        """Mean squared distance to the teacher's arrival in all its steps.
+        """Mean squared distance of the student's arrival to the teacher's, beside those of `fewer`."""
+        found = jumped(task, self.noise.to(task.device), task.tokens(list(self.prompts)))
+        return {"student": distance(found.cpu(), self.results), **self.fewer}
 
-        Of the student, of the teacher in as few, and in twice as many, which is what the student is shown.
-        """
-        noise, tokens = self.noise.to(task.device), task.tokens(list(self.prompts))
-        results, few = self.results.to(task.device), len(task.way) - 1
-        arrived = {
-            "student": jumped(task, noise, tokens),
-            "teacher": walked(task, noise, tokens, few),
-            "shown": walked(task, noise, tokens, 2 * few),
-        }
-        return {name: round(float((each - results).square().mean()), 5) for name, each in arrived.items()}
+
+def distance(found: Tensor, wanted: Tensor) -> float:
+    """The mean squared one."""
+    return round(float((found - wanted).square().mean()), 5)
+
+
+def arrivals(task: TurboTask, noise: Tensor, prompts: tuple[str, ...], count: int) -> Tensor:
+    """Where the teacher's walk in so many steps ends, from noise (n, C, h, w) on the processor to there."""
+    pairs = [
+        (some.to(task.device), task.tokens(list(said)))
+        for some, said in zip(noise.split(8), batches(prompts, 8), strict=True)
+    ]
+    return torch.cat([walked(task, some, tokens, count).cpu() for some, tokens in pairs])
 
 
 def batches(prompts: tuple[str, ...], size: int) -> list[tuple[str, ...]]:

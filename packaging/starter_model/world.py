@@ -189,6 +189,11 @@ def hide_some(scene: Scene, rng: np.random.Generator) -> Scene:
     return replace(scene, hidden=int(rng.integers(len(scene.things)))) if rng.random() < chance else scene
 
 
+def draw_shown_scene(rng: np.random.Generator, words: tuple[str, ...], pairs: float) -> Scene:
+    """A scene that is not held out, now and then without one of its things."""
+    return hide_some(draw_training_scene(rng, words, pairs), rng)
+
+
 def draw_held_out_scene(
     rng: np.random.Generator, words: tuple[str, ...] | None = None, pairs: float = 0.25
 ) -> Scene:

@@ -34,7 +34,7 @@ from starter_model.siblings_stage import (
     train_sibling,
 )
 from starter_model.state import read_tensors
-from starter_model.taught import Taught, walked
+from starter_model.taught import Taught, arrivals, distance
 from starter_model.turbo import CLEAN, TurboTask, levels
 from torch import Tensor
 
@@ -239,8 +239,10 @@ def test_progress_is_measured_by_where_the_teacher_arrives(starter: Path, tiny: 
     found = taught.distances(task)
     assert set(found) == {"student", "teacher", "shown"}
     assert all(value > 0 for value in found.values())
-    same = replace(taught, results=walked(task, taught.noise, task.tokens(["a cat", "a dog"]), 4))
-    assert same.distances(task)["teacher"] == 0
+    for name, steps in (("teacher", 4), ("shown", 8)):
+        arrived = arrivals(task, taught.noise, taught.prompts, steps)
+        assert found[name] == distance(arrived, taught.results)
+        assert distance(arrived, arrivals(task, taught.noise, taught.prompts, steps)) == 0
     sibling_run("turbo", starter, tiny, "cpu")
     assert file.stat().st_mtime_ns == made
 

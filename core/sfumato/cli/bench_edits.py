@@ -98,7 +98,7 @@ def edits(
     with answering(), stoppable():
         if report_only:
             _refuse_empty(output)
-        given, results = ctx.params, Results(output)
+        given = ctx.params
         crew = _crew(given, output)
         workshop = compose.workshop(**crew.machine | {"cache_dir": output / "cache"})
         chosen = _case_set(folder, workshop)
@@ -110,6 +110,7 @@ def edits(
         if not any(row.cases for row in rows):
             raise InputError(f"None of these pairings can be run. {rows[0].name}: {rows[0].refusal}")
         scorer = _scorer(given, chosen.judge, workshop)
+        results = Results(output)  # which makes the folder, so not before all that can be refused was
         session = Session([*baselines(rows, base), *rows], scorer, results, workshop)
         if old := unused(session.rows, session.keys, results):
             typer.echo(old, err=True)

@@ -11,7 +11,6 @@ from sfumato import compose
 from sfumato.cli import many_options as m
 from sfumato.cli import options as o
 from sfumato.cli.answers import answering, run
-from sfumato.cli.lists import is_many
 from sfumato.cli.pictures import control_images, open_document, refuse_output, write_error_map, write_results
 from sfumato.document.compositor import flatten
 from sfumato.document.layers import Document
@@ -71,8 +70,7 @@ def edit(
     may say what options say, and goes before them. What is there already is not done again.
     """
     with answering():
-        said = any(given is not None for given in (masks, form, processes, ray))
-        if is_many(pictures) or output.is_dir() or said:
+        if m.is_batch(ctx.params):
             from sfumato.cli.batch import edit_many  # which is made of what is in this module
 
             with stoppable():

@@ -10,6 +10,7 @@ import typer
 
 from sfumato import compose
 from sfumato.cli import options as o
+from sfumato.cli.lists import is_many
 from sfumato.many.crew import Crew
 
 Pictures = Annotated[
@@ -44,6 +45,12 @@ Ray = Annotated[
     str | None,
     typer.Option(metavar="ADDRESS", help="Run on a Ray cluster: local, auto, HOST:PORT or ray://HOST:10001."),
 ]
+
+
+def is_batch(given: Mapping[str, Any]) -> bool:
+    """Whether the arguments of `sfumato edit` ask for a folder of results rather than for one picture."""
+    said = any(given[name] is not None for name in ("masks", "form", "processes", "ray"))
+    return said or is_many(given["pictures"]) or given["output"].is_dir()
 
 
 def crew_of(given: Mapping[str, Any]) -> Crew:

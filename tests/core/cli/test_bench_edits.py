@@ -105,6 +105,26 @@ def test_a_folder_is_measured_once(run: Run, cases: Path, monkeypatch: pytest.Mo
     assert Path("out/results.jsonl").read_text().count("\n") == 10, "nothing was done twice"
 
 
+def test_two_processes_measure_the_same(run: Run, cases: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Nothing is made twice, no process says anything of its own, figures and bits are equal."""
+    told: dict[str, list[Any]] = {}
+    for out, *options in (("here",), ("spread", "--processes", 2)):
+        result = run(
+            "bench", "edits", cases, "-o", out, "--pairing", "direct+reprompt", "--cases", 2, *SMALL, *options
+        )
+        assert result.exit_code == 0, result.output
+        assert "4 edits were made now." in result.stdout
+        with Path(out, "cases.csv").open(encoding="utf-8") as file:
+            rows = [
+                {name: cell for name, cell in row.items() if "seconds" not in name}
+                for row in csv.DictReader(file)
+            ]
+        pictures = {path.relative_to(out): path.read_bytes() for path in Path(out, "pictures").rglob("*.*")}
+        told[out] = [sorted(rows, key=lambda row: (row["pairing"], row["case"])), pictures]
+    assert capfd.readouterr().err == ""
+    assert told["here"] == told["spread"]
+
+
 def interrupt() -> None:
     raise KeyboardInterrupt
 
@@ -260,7 +280,7 @@ def test_what_cannot_be_is_refused_before_anything_is_run(
     result = run("bench", "edits", *words, "-o", "out", *SMALL)
     assert result.exit_code == 2, result.output
     assert why in result.stderr
-    assert not Path("out/results.jsonl").exists()
+    assert not Path("out").exists(), "a refused run leaves nothing behind"
 
 
 def test_results_that_are_a_file_are_refused(run: Run, cases: Path) -> None:
