@@ -2,42 +2,37 @@
 
 python packaging/method_table.py [OUT ...]   rows of these results replace older ones of the same pairings
 
-`packaging/measured/table.csv` keeps every figure by pairing and edit type, so that a benchmark can be run in
-pieces, on different days; `packaging/measured/README.md` and the README's table are written from it.
+`packaging/measured/README.md` and the README's table are written from the rows in `method_rows`.
 """
 
 from __future__ import annotations
 
-import csv
-import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from math import inf, isinf, isnan, nan
 from pathlib import Path
-from typing import Any
 
-from sfumato.benchmark.pairings import HEADLINE, IDENTITY, TRUTH, VAE
-from sfumato.benchmark.publish import CASES, RECIPES
+from method_rows import (
+    ALL,
+    BASELINES,
+    MADE,
+    MEASURED,
+    ROOT,
+    Measured,
+    Table,
+    kinds,
+    merged,
+    read_table,
+    taken,
+    write_table,
+)
+
+from sfumato.benchmark.pairings import HEADLINE
 from sfumato.benchmark.report import Column, markdown_table
-from sfumato.benchmark.results import Results
-from sfumato.benchmark.scoring import COLUMNS
-from sfumato.benchmark.table import COSTS, EXACT, mean
+from sfumato.benchmark.table import EXACT
 
-ROOT = Path(__file__).resolve().parents[1]
-MEASURED = ROOT / "packaging" / "measured"
-TABLE, PAGE, README = MEASURED / "table.csv", MEASURED / "README.md", ROOT / "README.md"
-ALL = "all"
-"""The type of a row over all edit types."""
-FINISHED = tuple(name for name in COLUMNS if "clip" not in name and "structure" not in name)
-DECODED = tuple(f"decoded_{name}" for name in FINISHED)
-FIGURES = ("cases", "failed", EXACT, *FINISHED, *DECODED, *COSTS)
-MADE = ("model", "weights", "steps", "guidance", "threads", "processor")
-"""What a row was made with; of the weights of all its networks the first eight digits of a hash."""
-BASELINES = (IDENTITY, VAE, TRUTH)
-DIGITS = 6
-"""Significant ones that are kept."""
+PAGE, README = MEASURED / "README.md", ROOT / "README.md"
 SHOWN = (
     Column("cases", "cases", digits=0),
     Column("right %", "attributes_right", 1e2, 1),
@@ -53,120 +48,6 @@ SHOWN = (
 BEGIN, END = "<!-- measured: packaging/method_table.py -->", "<!-- /measured -->"
 
 
-@dataclass(frozen=True)
-class Measured:
-    """The means of a pairing over the cases of an edit type."""
-
-    pairing: str
-    kind: str
-    figures: Mapping[str, float]
-    made: Mapping[str, str]
-
-    @property
-    def is_whole(self) -> bool:
-        """It is of a pairing, over all types."""
-        return self.kind == ALL and self.pairing not in BASELINES
-
-    @property
-    def editor(self) -> str:
-        return self.pairing.rpartition("+")[2]
-
-    @property
-    def count(self) -> float:
-        return self.figures["cases"]
-
-    @property
-    def shown(self) -> Mapping[str, float]:
-        """What tables show: costs summed over inversion and edit."""
-        units = ("rows", "seconds")
-        sums = {unit: sum(self.figures[name] for name in COSTS if name.endswith(unit)) for unit in units}
-        return {**self.figures, **sums}
-
-
-Table = list[Measured]
-
-
-def read_table() -> Table:
-    """What was kept so far."""
-    if not TABLE.exists():
-        return []
-    with TABLE.open(newline="", encoding="utf-8") as file:
-        return [
-            Measured(
-                row["pairing"],
-                row["type"],
-                {name: _number(row[name]) for name in FIGURES},
-                {name: row[name] for name in MADE},
-            )
-            for row in csv.DictReader(file)
-        ]
-
-
-def write_table(rows: Table) -> None:
-    """Keep it."""
-    MEASURED.mkdir(exist_ok=True)
-    with TABLE.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["pairing", "type", *FIGURES, *MADE])
-        for row in rows:
-            figures = [_text(row.figures[name]) for name in FIGURES]
-            writer.writerow([row.pairing, row.kind, *figures, *(row.made[name] for name in MADE)])
-
-
-def _number(text: str) -> float:
-    return float(text) if text else nan
-
-
-def _text(value: float) -> str:
-    return "" if isnan(value) else f"{value:.{DIGITS}g}"
-
-
-def taken(out: Path) -> Iterator[Measured]:
-    """The means of a folder of results, by pairing and edit type."""
-    recipes = {entry["name"]: entry for entry in json.loads((out / RECIPES).read_text("utf-8"))}
-    depends = {each.pairing: each.depends for each in Results(out) if "threads" in each.depends}
-    with (out / CASES).open(newline="", encoding="utf-8") as file:
-        every = list(csv.DictReader(file))
-    for pairing in dict.fromkeys(row["pairing"] for row in every):
-        rows = [row for row in every if row["pairing"] == pairing]
-        on = depends.get(pairing, {})
-        own = {"threads": on.get("threads", ""), "weights": on.get("weights", "")[:8]}
-        told = {**recipes.get(pairing, {}), **own}
-        yield _means(pairing, ALL, rows, told)
-        for number, kind in kinds().items():
-            if some := [row for row in rows if row["type"] == number]:
-                yield _means(pairing, kind, some, told)
-
-
-def kinds() -> dict[str, str]:
-    """Names of the edit types."""
-    path = ROOT / "resources" / "sfumato_resources" / "edit_cases" / "edit_types.json"
-    return json.loads(path.read_text("utf-8"))
-
-
-def _means(pairing: str, kind: str, rows: Sequence[Mapping[str, str]], told: Mapping[str, Any]) -> Measured:
-    made = [row for row in rows if not row["failure"]]
-    names = (*FINISHED, *DECODED, *COSTS)
-    exact = sum(_number(row["psnr_unedit_part"]) == inf for row in made)
-    counted = {"cases": float(len(made)), "failed": float(len(rows) - len(made)), EXACT: float(exact)}
-    processors = dict.fromkeys(row["processor"] for row in made if row["processor"])
-    return Measured(
-        pairing,
-        kind,
-        counted | {name: mean(_number(row[name]) for row in made) for name in names},
-        {**{name: str(told.get(name, "")) for name in MADE}, "processor": ", ".join(processors)},
-    )
-
-
-def merged(old: Table, new: Table) -> Table:
-    """Old rows, those of pairings measured anew on as many cases or more replaced; the headline first."""
-    counts = {row.pairing: row.count for row in old if row.kind == ALL}
-    better = {row.pairing for row in new if row.kind == ALL and row.count >= counts.get(row.pairing, 0)}
-    kept = [row for row in old if row.pairing not in better] + [row for row in new if row.pairing in better]
-    order = {name: place for place, name in enumerate((*BASELINES, *HEADLINE))}
-    return sorted(kept, key=lambda row: (order.get(row.pairing, len(order)), row.pairing))
-
-
 def whole_table(rows: Iterable[Measured]) -> str:
     """What is shown of rows over all types: those of most cases first, and of these the best."""
     listed = sorted(rows, key=lambda row: (-row.count, -row.figures["attributes_right"]))
@@ -174,6 +55,33 @@ def whole_table(rows: Iterable[Measured]) -> str:
     return markdown_table(
         head, [[f"`{row.pairing}`", *(c.shown(row.shown) for c in SHOWN)] for row in listed]
     )
+
+
+def by_inversion(rows: Table, *columns: Column) -> str:
+    """Figures of editors (across) after inversions (down); in bold the first column's best of an editor."""
+    whole = {row.pairing: row for row in rows if row.is_whole and row.inverter}
+    inverters, editors = (
+        sorted(
+            {of(row) for row in whole.values()},
+            key=lambda name: -max(_low(row, columns[0]) for row in whole.values() if of(row) == name),
+        )
+        for of in (lambda row: row.inverter, lambda row: row.editor)
+    )
+    best = {
+        name: max(_low(row, columns[0]) for row in whole.values() if row.editor == name) for name in editors
+    }
+
+    def cell(row: Measured | None) -> str:
+        if row is None:
+            return ""
+        text = " · ".join(column.shown(row.figures) for column in columns)
+        return f"**{text}**" if _low(row, columns[0]) == best[row.editor] else text
+
+    body = [
+        [f"`{inverter}`", *(cell(whole.get(f"{inverter}+{editor}")) for editor in editors)]
+        for inverter in inverters
+    ]
+    return markdown_table(["", *(f"`{name}`" for name in editors)], body)
 
 
 def by_type(rows: Table, column: Column) -> str:
@@ -229,6 +137,8 @@ def page(rows: Table) -> str:
         f"## Every pairing\n\n{whole_table(whole)}",
         "To compare with: the picture itself, through the autoencoder and back, the true edit.",
         whole_table(base),
+        f"## Inversion by editor\n\n{SHOWN[1].heading} · {SHOWN[6].heading}; cases as above.\n\n"
+        + by_inversion(rows, SHOWN[1], SHOWN[6]),
         *(f"## {column.heading}, by edit type\n\n{by_type(rows, column)}" for column in SHOWN[1:3]),
     ]) + "\n"  # fmt: skip
 

@@ -27,17 +27,17 @@ from sfumato.starting import starting_inverter
 ROOT = Path(__file__).parents[2]
 
 
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("method_table", ROOT / "packaging" / "method_table.py")
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "packaging" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
+    sys.modules[spec.name] = module  # by which the other script finds it, as beside it in its folder
     spec.loader.exec_module(module)
     return module
 
 
-table = script()
+kept, table = script("method_rows"), script("method_table")
 
 
 @pytest.fixture
@@ -55,42 +55,42 @@ def out(tmp_path: Path) -> Path:
 
 
 def case(kind: str, right: float, background: str, failure: str = "") -> dict[str, str]:
-    figures = dict.fromkeys((*table.FINISHED, *table.DECODED, *table.COSTS), "1.0")
+    figures = dict.fromkeys((*kept.FINISHED, *kept.DECODED, *kept.COSTS), "1.0")
     told = {"attributes_right": str(right), "psnr_unedit_part": background, "failure": failure}
     return {"pairing": "direct+p2p", "type": kind, "processor": "X", **figures, **told}
 
 
 def test_means_are_over_what_was_made_by_type_and_over_all(out: Path):
-    rows = {row.kind: row for row in table.taken(out)}
-    assert set(rows) == {table.ALL, "object", "colour"}
+    rows = {row.kind: row for row in kept.taken(out)}
+    assert set(rows) == {kept.ALL, "object", "colour"}
     found = {kind: row.figures for kind, row in rows.items()}
-    assert (found[table.ALL]["cases"], found[table.ALL]["failed"]) == (3, 1)
-    assert found[table.ALL]["attributes_right"] == pytest.approx(2 / 3)
-    assert found[table.ALL]["psnr_unedit_part"] == 25.0
-    assert found[table.ALL]["exact"] == 1
+    assert (found[kept.ALL]["cases"], found[kept.ALL]["failed"]) == (3, 1)
+    assert found[kept.ALL]["attributes_right"] == pytest.approx(2 / 3)
+    assert found[kept.ALL]["psnr_unedit_part"] == 25.0
+    assert found[kept.ALL]["exact"] == 1
     assert found["object"]["attributes_right"] == 0.5
     assert found["colour"]["psnr_unedit_part"] == 30.0
     assert list(rows["object"].made.values()) == ["starter", "01234567", "50", "2.5", "1", "X"]
 
 
 def measured(pairing: str, cases: int, right: float, kind: str = "all", steps: str = "50") -> Any:
-    figures = dict.fromkeys(table.FIGURES, 1.0) | {"cases": float(cases), "attributes_right": right}
-    return table.Measured(pairing, kind, figures, dict.fromkeys(table.MADE, "X") | {"steps": steps})
+    figures = dict.fromkeys(kept.FIGURES, 1.0) | {"cases": float(cases), "attributes_right": right}
+    return kept.Measured(pairing, kind, figures, dict.fromkeys(kept.MADE, "X") | {"steps": steps})
 
 
 def test_a_run_on_fewer_cases_does_not_replace_one_on_more():
     old = [measured("direct+p2p", 300, 0.7), measured("ddim+p2p", 20, 0.1)]
     new = [measured("direct+p2p", 20, 0.9), measured("ddim+p2p", 60, 0.5), measured("blended", 60, 0.6)]
-    kept = {row.pairing: row.figures["attributes_right"] for row in table.merged(old, new)}
-    assert kept == {"direct+p2p": 0.7, "ddim+p2p": 0.5, "blended": 0.6}
+    right = {row.pairing: row.figures["attributes_right"] for row in kept.merged(old, new)}
+    assert right == {"direct+p2p": 0.7, "ddim+p2p": 0.5, "blended": 0.6}
 
 
 def test_the_table_is_read_as_it_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(table, "TABLE", tmp_path / "table.csv")
-    monkeypatch.setattr(table, "MEASURED", tmp_path)
+    monkeypatch.setattr(kept, "TABLE", tmp_path / "table.csv")
+    monkeypatch.setattr(kept, "MEASURED", tmp_path)
     rows = [measured("direct+p2p", 300, 0.123456789), measured("vae", 300, float("nan"))]
-    table.write_table(rows)
-    again = table.read_table()
+    kept.write_table(rows)
+    again = kept.read_table()
     assert [row.pairing for row in again] == ["direct+p2p", "vae"]
     assert again[0].figures["attributes_right"] == 0.123457
     assert isnan(again[1].figures["attributes_right"])
@@ -114,12 +114,24 @@ def test_the_best_of_a_type_is_bold_among_those_of_as_many_cases():
     assert "**50.0**" not in shown
 
 
+def test_inversions_and_editors_are_crossed():
+    rows = [
+        measured("direct+p2p", 300, 0.7),
+        measured("ddim+p2p", 300, 0.5),
+        measured("ddim+h_edit", 60, 0.9),
+    ]
+    lines = table.by_inversion([*rows, measured("blended", 60, 0.6)], *table.SHOWN[1:3]).splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert cells[0] == ["", "`h_edit`", "`p2p`"]
+    assert cells[2:] == [["`ddim`", "**90.0 · 1.00**", "50.0 · 1.00"], ["`direct`", "", "**70.0 · 1.00**"]]
+
+
 def test_a_page_says_of_all_rows_what_they_were_made_with():
     assert "20 and 50 steps" in table.page([measured("a", 9, 0.5), measured("b", 9, 0.5, steps="20")])
 
 
 def test_pages_show_the_table_that_lies_there():
-    rows = table.read_table()
+    rows = kept.read_table()
     assert table.PAGE.read_text("utf-8") == table.page(rows)
     readme = table.README.read_text("utf-8")
     assert readme == table.put(readme, table.whole_table(table.best_of_each(rows)))
@@ -131,7 +143,7 @@ def test_rows_of_the_starter_are_of_the_weights_that_ship(tmp_path: Path):
     recipe = settled(Recipe(steps=50), workshop.registry)
     row = Row(named("ddim+p2p", recipe, workshop.registry), (case,))
     weights = Keys(workshop).depends(row, case)["weights"]
-    of_starter = [each for each in table.read_table() if each.is_whole and each.made["model"] == "starter"]
+    of_starter = [each for each in kept.read_table() if each.is_whole and each.made["model"] == "starter"]
     plain = [each for each in of_starter if each.editor != "controlnet"]  # whose hash is of two networks
     assert len(plain) >= len(HEADLINE)
     assert {each.made["weights"] for each in plain} == {weights[:8]}
@@ -140,7 +152,7 @@ def test_rows_of_the_starter_are_of_the_weights_that_ship(tmp_path: Path):
 def test_the_default_pairing_is_one_the_table_supports():
     """Better than the inversion without correction where nothing should change, and no less right; and no
     other of the headline is better at both."""
-    rows = {row.pairing: row.figures for row in table.read_table() if row.kind == table.ALL}
+    rows = {row.pairing: row.figures for row in kept.read_table() if row.kind == kept.ALL}
     usual = Recipe()
     inverter = starting_inverter(load_plugins().models[usual.model], usual.editor)
     default, plain = rows[f"{inverter}+{usual.editor}"], rows["ddim+p2p"]
