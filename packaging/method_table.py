@@ -81,7 +81,7 @@ def by_inversion(rows: Table, *columns: Column) -> str:
         [f"`{inverter}`", *(cell(whole.get(f"{inverter}+{editor}")) for editor in editors)]
         for inverter in inverters
     ]
-    return markdown_table(["", *(f"`{name}`" for name in editors)], body)
+    return markdown_table(["inversion", *(f"`{name}`" for name in editors)], body)
 
 
 def by_type(rows: Table, column: Column) -> str:

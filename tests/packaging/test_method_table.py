@@ -115,14 +115,11 @@ def test_the_best_of_a_type_is_bold_among_those_of_as_many_cases():
 
 
 def test_inversions_and_editors_are_crossed():
-    rows = [
-        measured("direct+p2p", 300, 0.7),
-        measured("ddim+p2p", 300, 0.5),
-        measured("ddim+h_edit", 60, 0.9),
-    ]
-    lines = table.by_inversion([*rows, measured("blended", 60, 0.6)], *table.SHOWN[1:3]).splitlines()
+    rights = {"direct+p2p": 0.7, "ddim+p2p": 0.5, "ddim+h_edit": 0.9, "blended": 0.6}
+    rows = [measured(pairing, 60, right) for pairing, right in rights.items()]
+    lines = table.by_inversion(rows, *table.SHOWN[1:3]).splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    assert cells[0] == ["", "`h_edit`", "`p2p`"]
+    assert cells[0] == ["inversion", "`h_edit`", "`p2p`"]
     assert cells[2:] == [["`ddim`", "**90.0 · 1.00**", "50.0 · 1.00"], ["`direct`", "", "**70.0 · 1.00**"]]
 
 
