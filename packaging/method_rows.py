@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isnan, nan
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from sfumato.benchmark.pairings import HEADLINE, IDENTITY, TRUTH, VAE
@@ -27,6 +28,7 @@ ALL = "all"
 """The type of a row over all edit types."""
 FINISHED = tuple(name for name in COLUMNS if "clip" not in name and "structure" not in name)
 DECODED = tuple(f"decoded_{name}" for name in FINISHED)
+SECONDS = tuple(name for name in COSTS if name.endswith("seconds"))
 FIGURES = ("cases", "failed", EXACT, *FINISHED, *DECODED, *COSTS)
 MADE = ("model", "weights", "steps", "guidance", "threads", "processor")
 """What a row was made with; of the weights of all its networks the first eight digits of a hash."""
@@ -37,7 +39,7 @@ DIGITS = 6
 
 @dataclass(frozen=True)
 class Measured:
-    """The means of a pairing over the cases of an edit type."""
+    """The means of a pairing over the cases of an edit type; of seconds the medians."""
 
     pairing: str
     kind: str
@@ -140,9 +142,15 @@ def _means(pairing: str, kind: str, rows: Sequence[Mapping[str, str]], told: Map
     return Measured(
         pairing,
         kind,
-        counted | {name: mean(_number(row[name]) for row in made) for name in names},
+        counted | {name: _typical(name, [_number(row[name]) for row in made]) for name in names},
         {**{name: str(told.get(name, "")) for name in MADE}, "processor": ", ".join(processors)},
     )
+
+
+def _typical(name: str, values: Sequence[float]) -> float:
+    """The mean; of seconds the median, for whatever else the machine does makes some of them longer."""
+    there = [value for value in values if not isnan(value)]
+    return median(there) if name in SECONDS and there else mean(values)
 
 
 def merged(old: Table, new: Table) -> Table:

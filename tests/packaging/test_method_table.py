@@ -44,6 +44,7 @@ kept, table = script("method_rows"), script("method_table")
 def out(tmp_path: Path) -> Path:
     """Results of two cases of one type and one of another; one of them was left alone outside its mask."""
     rows = [case("1", 0.0, "20"), case("1", 1.0, "inf"), case("6", 1.0, "30"), case("6", 1.0, "40", "Why.")]
+    rows[0]["edit_seconds"] = "100"  # something else ran at the time
     with (tmp_path / "cases.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
@@ -68,6 +69,7 @@ def test_means_are_over_what_was_made_by_type_and_over_all(out: Path):
     assert found[kept.ALL]["attributes_right"] == pytest.approx(2 / 3)
     assert found[kept.ALL]["psnr_unedit_part"] == 25.0
     assert found[kept.ALL]["exact"] == 1
+    assert found[kept.ALL]["edit_seconds"] == 1.0
     assert found["object"]["attributes_right"] == 0.5
     assert found["colour"]["psnr_unedit_part"] == 30.0
     assert list(rows["object"].made.values()) == ["starter", "01234567", "50", "2.5", "1", "X"]
