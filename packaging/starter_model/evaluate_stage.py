@@ -46,7 +46,7 @@ SWAPS = (
 
 EDITORS = {
     "p2p": {"inverter": "edit_friendly"},
-    "ledits": {"threshold": 0.3, "guidance": 8.0},
+    "ledits": {"threshold": 0.3, "guidance": 4.0},
     "controlnet": {"network": "starter_control"},
 }
 """What editors begin with: things are large here, and defaults made for photographs change too little; the
