@@ -63,7 +63,10 @@ def by_inversion(rows: Table, *columns: Column) -> str:
     inverters, editors = (
         sorted(
             {of(row) for row in whole.values()},
-            key=lambda name: -max(_low(row, columns[0]) for row in whole.values() if of(row) == name),
+            key=lambda name: (
+                -max(_low(row, columns[0]) for row in whole.values() if of(row) == name),
+                name,
+            ),
         )
         for of in (lambda row: row.inverter, lambda row: row.editor)
     )
