@@ -8,7 +8,7 @@ python packaging/method_table.py [OUT ...]   rows of these results replace older
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from math import inf, isinf, isnan, nan
 from pathlib import Path
@@ -60,25 +60,21 @@ def whole_table(rows: Iterable[Measured]) -> str:
 def by_inversion(rows: Table, *columns: Column) -> str:
     """Figures of editors (across) after inversions (down); in bold the first column's best of an editor."""
     whole = {row.pairing: row for row in rows if row.is_whole and row.inverter}
-    inverters, editors = (
-        sorted(
-            {of(row) for row in whole.values()},
-            key=lambda name: (
-                -max(_low(row, columns[0]) for row in whole.values() if of(row) == name),
-                name,
-            ),
-        )
-        for of in (lambda row: row.inverter, lambda row: row.editor)
-    )
-    best = {
-        name: max(_low(row, columns[0]) for row in whole.values() if row.editor == name) for name in editors
-    }
+
+    def best(name: Callable[[Measured], str]) -> dict[str, float]:
+        """The first column's best under each name, the highest first and equals by name."""
+        found = dict.fromkeys((name(row) for row in whole.values()), -inf)
+        for row in whole.values():
+            found[name(row)] = max(found[name(row)], _low(row, columns[0]))
+        return dict(sorted(found.items(), key=lambda each: (-each[1], each[0])))
+
+    inverters, editors = best(lambda row: row.inverter), best(lambda row: row.editor)
 
     def cell(row: Measured | None) -> str:
         if row is None:
             return ""
         text = " · ".join(column.shown(row.figures) for column in columns)
-        return f"**{text}**" if _low(row, columns[0]) == best[row.editor] else text
+        return f"**{text}**" if _low(row, columns[0]) == editors[row.editor] else text
 
     body = [
         [f"`{inverter}`", *(cell(whole.get(f"{inverter}+{editor}")) for editor in editors)]
