@@ -27,9 +27,10 @@ _EVERYDAY = ("{}", "a {}", "the {}", "a photo of a {}", "a picture of the {}", "
 
 
 class Pix2PixZeroParams(Params):
-    amount: Annotated[float, Field(ge=0, le=0.5), Hint("Keep the layout", step=0.01)] = 0.02
-    """How firmly the new words are made to look where the old ones looked: 0 lets the layout go. Published
-    for Stable Diffusion 1 is 0.1; small models break up there, and those that predict velocity above 0.01."""
+    amount: Annotated[float, Field(ge=0, le=2), Hint("Keep the layout", step=0.01)] = 0.02
+    """How firmly the new words are made to look where the old ones looked: 0 lets the layout go, too much
+    tears the picture. Published for Stable Diffusion 1 is 0.1, for models that predict velocity 0.01 at
+    most; the fewer and smaller a model's maps, the more it takes (their differences are summed)."""
     strength: Annotated[float, Field(ge=0, le=3), Hint("Strength", unit="of the direction")] = 1.0
     """How far to move in the direction of the edit."""
     direction: Annotated[Literal["prompts", "words", "sentences"], Field(), Hint("Direction from")] = (
