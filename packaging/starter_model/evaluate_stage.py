@@ -94,6 +94,12 @@ class Report:
         return f"{name}_measured" in self.figures
 
 
+def wishes(settings: Settings) -> Figures:
+    """What the program should begin edits with: as the card measures it, and `EDITORS`."""
+    own = settings.evaluation
+    return {"steps": own.steps, "guidance": own.guidance, "solver": "ddim", "editors": EDITORS}
+
+
 def export_model(folder: Path, settings: Settings, out: Path | None = None) -> Path:
     """The averaged weights as a pipeline folder with card and notice, by default STATE/export."""
     out = out or folder / "export"
@@ -104,9 +110,7 @@ def export_model(folder: Path, settings: Settings, out: Path | None = None) -> P
     painter = run.task.model
     assert isinstance(painter, Painter)
     assemble(out, painter, frozen_vae(folder), settings.diffusion)
-    own = settings.evaluation
-    begun = {"steps": own.steps, "guidance": own.guidance, "solver": "ddim", "editors": EDITORS}
-    write_json(out / FILE, begun)  # as its card measures it
+    write_json(out / FILE, wishes(settings))
     vae = json.loads((frozen_vae(folder) / "training.json").read_text())
     stages = {
         "vae": {"views": vae["views"], "minutes": vae["minutes"]},
