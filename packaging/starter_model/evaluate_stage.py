@@ -47,7 +47,7 @@ SWAPS = (
 EDITORS = {
     "p2p": {"inverter": "edit_friendly"},
     "ledits": {"threshold": 0.3, "guidance": 5.0},
-    "pix2pix_zero": {"amount": 1.0},
+    "pix2pix_zero": {"amount": 0.4},
     "controlnet": {"network": "starter_control"},
 }
 """What editors begin with: things are large here, and defaults made for photographs change too little; the
