@@ -30,8 +30,9 @@ FINISHED = tuple(name for name in COLUMNS if "clip" not in name and "structure" 
 DECODED = tuple(f"decoded_{name}" for name in FINISHED)
 SECONDS = tuple(name for name in COSTS if name.endswith("seconds"))
 FIGURES = ("cases", "failed", EXACT, *FINISHED, *DECODED, *COSTS)
-MADE = ("model", "weights", "steps", "guidance", "threads", "processor")
-"""What a row was made with; of the weights of all its networks the first eight digits of a hash."""
+MADE = ("model", "weights", "steps", "guidance", "settings", "threads", "processor")
+"""What a row was made with; of the weights of all its networks the first eight digits of a hash, and the
+settings that are not the editor's own defaults."""
 BASELINES = (IDENTITY, VAE, TRUTH)
 DIGITS = 6
 """Significant ones that are kept."""
@@ -120,11 +121,17 @@ def taken(out: Path) -> Iterator[Measured]:
         rows = [row for row in every if row["pairing"] == pairing]
         on = depends.get(pairing, {})
         own = {"threads": on.get("threads", ""), "weights": on.get("weights", "")[:8]}
-        told = {**recipes.get(pairing, {}), **own}
+        recipe = recipes.get(pairing, {})
+        told = {**recipe, **own, "settings": settings(recipe.get("editor_values", {}))}
         yield _means(pairing, ALL, rows, told)
         for number, kind in kinds().items():
             if some := [row for row in rows if row["type"] == number]:
                 yield _means(pairing, kind, some, told)
+
+
+def settings(values: Mapping[str, Any]) -> str:
+    """An editor's values in one line: "begin=0.2 threshold=0.3"."""
+    return " ".join(f"{name}={value}" for name, value in sorted(values.items()))
 
 
 def kinds() -> dict[str, str]:

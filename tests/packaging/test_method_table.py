@@ -49,7 +49,8 @@ def out(tmp_path: Path) -> Path:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    made = {"name": "direct+p2p", "model": "starter", "steps": 50, "guidance": 2.5}
+    made: dict[str, Any] = {"name": "direct+p2p", "model": "starter", "steps": 50, "guidance": 2.5}
+    made["editor_values"] = {"self_replace": 0.5, "cross_replace": 0.8}
     (tmp_path / "recipes.json").write_text(json.dumps([made]))
     Results(tmp_path).add(Result("k", "direct+p2p", "1", depends={"threads": 1, "weights": "0123456789"}))
     return tmp_path
@@ -72,7 +73,8 @@ def test_means_are_over_what_was_made_by_type_and_over_all(out: Path):
     assert found[kept.ALL]["edit_seconds"] == 1.0
     assert found["object"]["attributes_right"] == 0.5
     assert found["colour"]["psnr_unedit_part"] == 30.0
-    assert list(rows["object"].made.values()) == ["starter", "01234567", "50", "2.5", "1", "X"]
+    settings = "cross_replace=0.8 self_replace=0.5"
+    assert list(rows["object"].made.values()) == ["starter", "01234567", "50", "2.5", settings, "1", "X"]
 
 
 def measured(pairing: str, cases: int, right: float, kind: str = "all", steps: str = "50") -> Any:
@@ -146,6 +148,15 @@ def test_rows_of_the_starter_are_of_the_weights_that_ship(tmp_path: Path):
     plain = [each for each in of_starter if each.editor != "controlnet"]  # whose hash is of two networks
     assert len(plain) >= len(HEADLINE)
     assert {each.made["weights"] for each in plain} == {weights[:8]}
+
+
+def test_rows_are_of_what_the_program_begins_with(tmp_path: Path):
+    registry = compose.workshop(threads=1, cache_dir=tmp_path).registry
+    for row in (each for each in kept.read_table() if each.is_whole):
+        recipe = settled(named(row.pairing, Recipe(), registry).recipe, registry)
+        begun = (recipe.model, str(recipe.steps), str(recipe.guidance), kept.settings(recipe.editor_values))
+        made = tuple(row.made[name] for name in ("model", "steps", "guidance", "settings"))
+        assert made == begun, row.pairing
 
 
 def test_the_default_pairing_is_one_the_table_supports():
