@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from math import inf, isinf, isnan, nan
 from pathlib import Path
+from statistics import multimode
 
 from method_rows import (
     ALL,
@@ -58,14 +59,22 @@ def whole_table(rows: Iterable[Measured]) -> str:
 
 
 def by_inversion(rows: Table, *columns: Column) -> str:
-    """Figures of editors (across) after inversions (down); in bold the first column's best of an editor."""
+    """Figures of editors (across) after inversions (down); in bold the first column's best of an editor.
+
+    Only rows over as many cases are compared, as many as most of its rows are over; others say theirs.
+    """
     whole = {row.pairing: row for row in rows if row.is_whole and row.inverter}
+    counts = {
+        editor: max(multimode(row.count for row in whole.values() if row.editor == editor))
+        for editor in {row.editor for row in whole.values()}
+    }
 
     def best(name: Callable[[Measured], str]) -> dict[str, float]:
         """The first column's best under each name, the highest first and equals by name."""
         found = dict.fromkeys((name(row) for row in whole.values()), -inf)
         for row in whole.values():
-            found[name(row)] = max(found[name(row)], _low(row, columns[0]))
+            if row.count == counts[row.editor]:
+                found[name(row)] = max(found[name(row)], _low(row, columns[0]))
         return dict(sorted(found.items(), key=lambda each: (-each[1], each[0])))
 
     inverters, editors = best(lambda row: row.inverter), best(lambda row: row.editor)
@@ -74,6 +83,8 @@ def by_inversion(rows: Table, *columns: Column) -> str:
         if row is None:
             return ""
         text = " · ".join(column.shown(row.figures) for column in columns)
+        if row.count != counts[row.editor]:
+            return f"{text} ({row.count:.0f})"
         return f"**{text}**" if _low(row, columns[0]) == editors[row.editor] else text
 
     body = [
@@ -133,10 +144,11 @@ def page(rows: Table) -> str:
         "[the benchmark](../../core/sfumato/benchmark/README.md); `decoded` ones are of what the model "
         "decodes, as published figures are. `table.csv` has every figure by edit type. Structure "
         "distance and CLIP score are left out: their networks would have to be downloaded.",
-        f"## Every pairing\n\n{whole_table(whole)}",
+        f"## Every pairing measured\n\n{whole_table(whole)}",
         "To compare with: the picture itself, through the autoencoder and back, the true edit.",
         whole_table(base),
-        f"## Inversion by editor\n\n{SHOWN[1].heading} · {SHOWN[6].heading}; cases as above.\n\n"
+        f"## Inversion by editor\n\n{SHOWN[1].heading} · {SHOWN[6].heading}. What has a number of cases "
+        "behind it is over more or fewer than the editor's others, and not compared with them.\n\n"
         + by_inversion(rows, SHOWN[1], SHOWN[6]),
         *(f"## {column.heading}, by edit type\n\n{by_type(rows, column)}" for column in SHOWN[1:3]),
     ]) + "\n"  # fmt: skip

@@ -14,6 +14,8 @@ from sfumato.document.compositor import fingerprint
 from sfumato.method import EditRequest, Inverter, Job, Method, Pixels
 from sfumato.params import Params
 from sfumato.preprocessor import Preprocessor
+from sfumato.sources import LIBRARIES as DECIDING
+from sfumato.sources import class_digest, engine_digest
 
 if TYPE_CHECKING:
     from sfumato.diffusion.control import ControlNet
@@ -85,14 +87,15 @@ def inversion_key(
     """Everything an inversion depends on, as JSON values; `request` is the inverter's own.
 
     Of guidance, seed and negative prompt only what the inverter declares counts, so that a new target,
-    another editor or another seed find the inversion again. `vae` says how the picture was encoded.
+    another editor or another seed find the inversion again; one that another program made is none of ours.
+    `vae` says how the picture was encoded.
     """
     assert request.image is not None
     here = machine(model)
     return {
         "picture": fingerprint(request.image.cpu().numpy().view(np.uint8)),
         "weights": model.weights_hash,
-        "inverter": [inverter.name, inverter.version],
+        "inverter": [inverter.name, inverter.version, class_digest(type(inverter))],
         "values": request.params.model_dump(),
         "prompt": request.source,
         "levels": list(model.grid(request).levels),
@@ -100,7 +103,7 @@ def inversion_key(
         "solver": request.solver,
         "vae": vae,
         "machine": {name: here[name] for name in ("device", "precision", "threads", "batch")},
-        "torch": here["libraries"]["torch"],
+        "program": [engine_digest(), *(here["libraries"][name] for name in DECIDING)],
         **{name: getattr(request, name) for name in sorted(inverter.depends_on)},
     }
 

@@ -46,9 +46,11 @@ SWAPS = (
 
 EDITORS = {
     "p2p": {"inverter": "edit_friendly"},
-    "ledits": {"threshold": 0.3, "guidance": 5.0},
+    "h_edit": {"inverter": "edit_friendly"},
+    "plug_and_play": {"inverter": "edit_friendly"},
+    "ledits": {"inverter": "edit_friendly", "threshold": 0.3, "guidance": 5.0},
     "pix2pix_zero": {"amount": 0.4},
-    "controlnet": {"network": "starter_control"},
+    "controlnet": {"inverter": "edit_friendly", "network": "starter_control"},
 }
 """What editors begin with: things are large here, and defaults made for photographs change too little; the
 inversion that the benchmark's table is best with; and there is one ControlNet for this model."""

@@ -60,8 +60,9 @@ ABOUT = {
     "instruct": About(
         "The starter, instructed",
         "For the editors InstructPix2Pix and InstructDiffusion: it sees the picture and reads what to do. Of "
-        "InstructDiffusion's tasks it knows all: marking and circling a thing, taking off noise, blur and "
-        "watermarks, the last three from the whole picture, whatever is named.",
+        "InstructDiffusion's tasks it learned to mark a thing and to take off noise; circling one, and "
+        "taking off blur and watermarks, it was taught, too, but leaves the picture further from the truth "
+        "than it was. The last three are of the whole picture, whatever is named.",
         tuple(
             goal
             for name, title in (

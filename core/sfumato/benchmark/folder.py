@@ -90,6 +90,7 @@ def _json_object(path: Path) -> _Object:
 def _case(root: Path, name: str, entry: Any) -> Case:
     if not isinstance(entry, _Object):
         raise InputError("It is not an object with a picture and prompts.")
+    _writable(name, "Its id")
     if entry.twice:
         raise InputError(f"It says {', '.join(entry.twice)} more than once.")
     entry = {key: value for key, value in entry.items() if value is not None}  # null says nothing
@@ -125,14 +126,23 @@ def _text(entry: Mapping[str, Any], name: str, default: str | None = None) -> st
     value = entry.get(name, default)
     if not isinstance(value, str):
         raise InputError(f"Its {name} is missing." if value is None else f"Its {name} is not a text.")
-    return value
+    return _writable(value, f"Its {name}")
+
+
+def _writable(text: str, what: str) -> str:
+    """JSON can say half a character, which no file and no page takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{what} is damaged: it has half a character in it.") from error
+    return text
 
 
 def _kind(told: Any) -> str:
     """The id of an edit type, which is a text in PIE-Bench and may be a number elsewhere."""
     if isinstance(told, bool) or not isinstance(told, str | int):
         raise InputError("Its editing_type_id is neither a text nor a number.")
-    return str(told)
+    return _writable(str(told), "Its editing_type_id")
 
 
 def _prompt(entry: Mapping[str, Any], name: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -85,7 +86,7 @@ class Structure:
 
 
 def _last_keys(model: Any) -> Any:
-    """The module that makes the keys of the last block. Raises `ModelError` if there is none."""
+    """The module that makes the keys of the last block. Raises `ModelError` if it is of no eye."""
     from torch import nn
 
     found = [
@@ -93,7 +94,7 @@ def _last_keys(model: Any) -> Any:
         for name, module in model.named_modules()
         if isinstance(module, nn.Linear) and name.rpartition(".")[2] in ("k_proj", "key")
     ]
-    if not found:
+    if not found or "pixel_values" not in signature(model.forward).parameters:
         raise ModelError(
             f"{type(model).__name__} is no vision transformer whose keys can be found.",
             advice="Choose the folder of a ViT, a DINO or a DINOv2 model.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from sfumato.benchmark.cases import CaseFolder
 from sfumato.benchmark.header import Header
@@ -47,7 +47,7 @@ def _header(session: Session, folder: CaseFolder, base: Recipe, processors: Mapp
             others[title] = (*others.get(title, ()), row.name)
     return Header(
         model=session.workshop.describe(base.model).title,
-        settings=f"{base.steps} steps, guidance {base.guidance:g}, seed {base.seed}; {RECIPES} has the rest",
+        settings=_settings([row.pairing.recipe for row in ran] or [base]),
         machine=(f"{here['device']}, {here['precision']}, threads: {here['threads']}, torch {here['torch']}"),
         cases=len(folder.cases),
         others=others,
@@ -58,6 +58,17 @@ def _header(session: Session, folder: CaseFolder, base: Recipe, processors: Mapp
         processors=processors,
         expecting=sum(bool(case.expected) for case in folder.cases),
     )
+
+
+def _settings(recipes: Sequence[Recipe]) -> str:
+    """What rows were asked for, each value of it once."""
+
+    def every(name: str) -> str:
+        values = sorted({getattr(recipe, name) for recipe in recipes})
+        return ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
+
+    told = f"{every('steps')} steps, guidance {every('guidance')}, seed {every('seed')}"
+    return f"{told}; {RECIPES} has the rest"
 
 
 def recipes_json(rows: Iterable[Row]) -> str:

@@ -76,13 +76,15 @@ class Scorer:
         }
 
     def _words(self, case: Case, source: Picture, edited: Picture, area: Area | None) -> dict[str, float]:
+        """How well prompts fit, as far as the case has them."""
         if self.clip is None:
             return {}
-        found = {
-            "clip_similarity_source_image": self.clip.similarity(source, case.source),
-            "clip_similarity_target_image": self.clip.similarity(edited, case.target),
-        }
-        if area is not None:
+        found = {}
+        if case.source:
+            found["clip_similarity_source_image"] = self.clip.similarity(source, case.source)
+        if case.target:
+            found["clip_similarity_target_image"] = self.clip.similarity(edited, case.target)
+        if case.target and area is not None:
             part = m.only(edited, framed(area))
             found["clip_similarity_target_image_edit_part"] = self.clip.similarity(part, case.target)
         return found

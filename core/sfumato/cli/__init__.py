@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -76,4 +78,7 @@ def start(
 
 def main() -> None:
     """The entry point of the `sfumato` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file's name may hold what a terminal cannot show
+            stream.reconfigure(errors="backslashreplace")
     app()

@@ -70,6 +70,7 @@ class _Batch:
         self.overwrite = overwrite
         self.edited, self.there = 0, 0
         self.failures: dict[str, str] = {}
+        """Why a case failed, by the name of its result: lines of two lists may be called the same."""
         """Of each picture that could not be edited, why."""
 
     def run(self, crew: Crew, workshop: Workshop) -> None:
@@ -98,7 +99,7 @@ class _Batch:
             self.there += whole
             return not whole
         if not self.overwrite:
-            self.failures[case.entry.where] = (
+            self.failures[case.output.name] = (
                 f"{case.output} is something else and was left alone. Say --overwrite, or another folder."
             )
         return self.overwrite
@@ -106,7 +107,7 @@ class _Batch:
     def _note(self, outcome: Done[Edited] | Failed) -> None:
         case = self.cases[outcome.key]
         if isinstance(outcome, Failed):
-            self.failures[case.entry.where] = "\n".join(filter(None, (outcome.sentence, outcome.details)))
+            self.failures[case.output.name] = "\n".join(filter(None, (outcome.sentence, outcome.details)))
             return
         for name, data in reversed(outcome.result.files):  # the first one there means that all are
             with write_atomically(case.output.with_name(name)) as file:
@@ -124,5 +125,5 @@ class _Batch:
         rest = total - self.edited - self.there - len(self.failures)
         parts += [f"{rest} not begun or not finished"] if rest else []
         typer.echo(", ".join(parts) + ".")
-        for where, why in self.failures.items():
-            typer.echo(f"{where}: {why}", err=True)
+        for name, why in self.failures.items():
+            typer.echo(f"{self.cases[name].entry.where}: {why}", err=True)

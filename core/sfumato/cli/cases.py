@@ -13,7 +13,7 @@ from sfumato.cli import options as o
 from sfumato.cli.edit_task import EditTask, File
 from sfumato.cli.edits import job_of
 from sfumato.cli.lists import OPENED, Entry, is_many, refuse
-from sfumato.cli.pictures import PROJECT, open_document, refuse_output
+from sfumato.cli.pictures import PROJECT, control_of, open_document, refuse_output
 from sfumato.document.compositor import fingerprint
 from sfumato.errors import InputError, SfumatoError
 from sfumato.files.images import FORMAT_OF, newest_recipe, read_recipe
@@ -51,8 +51,8 @@ class Case:
     @property
     def controls(self) -> list[tuple[str, Path]]:
         """(name, file) of its control images."""
-        parts = [text.rpartition("=") for text in self.given.get("control") or ()]
-        return [(name if equals else "control", Path(path)) for name, equals, path in parts]
+        parts = map(control_of, self.given.get("control") or ())
+        return [(name, Path(path)) for name, path in parts]
 
     def task(self) -> EditTask:
         """The task, with what it needs read from disk. Raises `InputError` for what is gone meanwhile."""
@@ -137,7 +137,11 @@ def _case(entry: Entry, given: Mapping[str, Any], where: _Places, workshop: Work
 
 
 def _refuse_missing(path: Path) -> None:
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError as error:  # a name no file system takes, or a folder that may not be looked into
+        raise InputError(f"{str(path)[:120]} cannot be looked up: {error.strerror}.") from error
+    if not there:
         raise InputError(f"There is no file {path}.")
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from sfumato.cli.pictures import PROJECT
+from sfumato.cli.pictures import PROJECT, control_of
 from sfumato.errors import InputError
 from sfumato.files.decoding import open_file
 from sfumato.files.images import FORMAT_OF
@@ -214,7 +214,10 @@ def _entry(where: str, told: Mapping[str, Any], folder: Path) -> Entry:
     given = line.model_dump(exclude_none=True, exclude={"picture", "output"})
 
     def at(path: str) -> Path:
-        return folder / Path(path).expanduser()
+        try:
+            return folder / Path(path).expanduser()
+        except RuntimeError:  # "~$scan.png" is a name, no home of anybody
+            return folder / path
 
     for name in ("mask", "vae"):
         if name in given:
@@ -226,6 +229,5 @@ def _entry(where: str, told: Mapping[str, Any], folder: Path) -> Entry:
     if line.lora is not None:
         given["lora"] = [str(at(path)) for path in line.lora]
     if line.control is not None:
-        parts = [text.rpartition("=") for text in line.control]
-        given["control"] = [f"{name}{equals}{at(path)}" for name, equals, path in parts]
+        given["control"] = [f"{name}={at(path)}" for name, path in map(control_of, line.control)]
     return Entry(where, at(line.picture), given, line.output)

@@ -28,12 +28,15 @@ def open_document(path: Path) -> Document:
 
 
 def control_images(texts: Iterable[str] | None) -> dict[str, Pixels]:
-    """Read [NAME=]FILE texts; the name of an unnamed one is "control". Raises `InputError`."""
-    images = {}
-    for text in texts or ():
-        name, equals, file = text.rpartition("=")
-        images[name if equals else "control"] = flatten(open_image(Path(file)))
-    return images
+    """Read [NAME=]FILE texts. Raises `InputError`."""
+    return {name: flatten(open_image(Path(file))) for name, file in map(control_of, texts or ())}
+
+
+def control_of(text: str) -> tuple[str, str]:
+    """(name, file) of [NAME=]FILE; an unnamed one is called "control". A folder's name may have an "="."""
+    name, equals, file = text.partition("=")
+    named = equals and not any(each in name for each in ("/", os.sep))
+    return (name, file) if named else ("control", text)
 
 
 def refuse_drawing(path: Path) -> None:

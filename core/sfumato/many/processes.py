@@ -114,7 +114,10 @@ class _Team:
     def news(self, *, patient: bool = True) -> Iterator[Done[Any] | Failed]:
         while patient and self._again and self.has_room:  # last: with fewer neighbours it has more memory
             self.give(self._again.popleft())
-        for pipe in wait([worker.pipe for worker in self._workers if worker.at], None if patient else 0):
+        busy = [worker.pipe for worker in self._workers if worker.at]
+        if not busy:  # to wait for nobody would be to wait for ever
+            return
+        for pipe in wait(busy, None if patient else 0):
             worker = next(each for each in self._workers if each.pipe is pipe)
             parcel = worker.at
             assert parcel is not None  # those that have no task are not waited for

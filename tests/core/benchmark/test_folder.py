@@ -113,6 +113,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"image_path": "/etc/passwd"}, "outside the folder"),
     ({"truth_path": "nowhere.png"}, "true edited picture nowhere.png is missing"),
     ({"original_prompt": 7}, "original_prompt is not a text"),
+    ({"original_prompt": "half \ud800"}, "original_prompt is damaged"),
+    ({"editing_type_id": "\ud800"}, "editing_type_id is damaged"),
     ({"mask": [0, 1, 2]}, "3 numbers"),
     ({"mask": [SIDE * SIDE, 1]}, "another size"),
     ({"expected": "dog"}, "not a list"),

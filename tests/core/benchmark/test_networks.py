@@ -187,3 +187,14 @@ def test_a_network_without_attention_has_no_keys(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "resnet" / "config.json").read_text())["model_type"] == "resnet"
     with pytest.raises(ModelError, match="no vision transformer"):
         load_structure(tmp_path / "resnet", "cpu", tmp_path)
+
+
+def test_a_network_that_reads_is_no_eye(tmp_path: Path) -> None:
+    from transformers import BertConfig, BertModel
+
+    config = BertConfig(
+        vocab_size=32, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8
+    )
+    BertModel(config).save_pretrained(tmp_path / "bert")
+    with pytest.raises(ModelError, match="no vision transformer"):
+        load_structure(tmp_path / "bert", "cpu", tmp_path)

@@ -18,6 +18,7 @@ from PIL import Image
 from sfumato.cli import edit_task
 from sfumato.cli.answers import counting
 from sfumato.cli.lists import entries
+from sfumato.cli.pictures import control_of
 from sfumato.errors import InputError, StorageError
 from sfumato.files.images import read_recipe
 
@@ -171,6 +172,16 @@ def test_a_stop_keeps_what_was_finished(some: Run, monkeypatch: pytest.MonkeyPat
     assert out() == {"a.png": b"made"}
 
 
+def test_lines_of_two_lists_of_one_name_fail_each_for_itself(some: Run) -> None:
+    for folder in ("one", "two"):
+        Path(folder).mkdir()
+        Path(folder, f"{folder}.png").write_bytes(b"no picture")
+        Path(folder, "l.txt").write_text(f"{folder}.png")
+    result = some("one/l.txt", "two/l.txt")
+    assert result.stdout.splitlines()[-1] == "0 of 2 edited, 2 failed."
+    assert all(f"{name}.png is not a picture" in result.stderr for name in ("one", "two"))
+
+
 def test_failures_are_told_though_an_error_ends_all(some: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("in", "a.png").write_bytes(b"no picture")
 
@@ -229,6 +240,8 @@ BAD_LISTS = {
     "l.txt": [
         ("# nothing\n\n", ["l.txt names no picture."]),
         ("gone.png", ["line 1 of l.txt: There is no file"]),
+        ("~$scan.png", ["line 1 of l.txt: There is no file in/~$scan.png."]),
+        ("prose " * 60, ["line 1 of l.txt: ", "cannot be looked up"]),
     ],
 }  # fmt: skip
 
@@ -305,11 +318,24 @@ def test_paths_in_a_list_start_at_its_folder(tmp_path: Path) -> None:
     assert known.said == {"model": "starter"}
     assert entry.said == {
         "mask": tmp_path / "m",
-        "control": [f"edges={tmp_path / 'c'}", str(tmp_path / "d")],
+        "control": [f"edges={tmp_path / 'c'}", f"control={tmp_path / 'd'}"],
         "lora": [f"{tmp_path / 'l'}:0.5"],
         "embedding": [tmp_path / "e"],
         "vae": tmp_path / "v",
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("edges=a.png", ("edges", "a.png")),
+        ("a.png", ("control", "a.png")),
+        ("edges=lr=1/a.png", ("edges", "lr=1/a.png")),
+        ("runs/lr=1/a.png", ("control", "runs/lr=1/a.png")),
+    ],
+)
+def test_a_folder_of_a_control_image_may_have_any_name(text: str, told: tuple[str, str]) -> None:
+    assert control_of(text) == told
 
 
 @pytest.fixture(scope="module")

@@ -50,6 +50,16 @@ def test_a_second_edit_inverts_nothing_also_after_a_restart(make_workshop: Make,
         assert again.inversion.reused
 
 
+@pytest.mark.parametrize("decides", ["engine_digest", "class_digest"])
+def test_an_inversion_of_another_program_is_none_of_ours(
+    make_workshop: Make, make_job: Make, monkeypatch: pytest.MonkeyPatch, decides: str
+) -> None:
+    workshop = make_workshop()
+    assert do(make_job(), workshop).rows["inversion"] == 3
+    monkeypatch.setattr(f"sfumato.provenance.{decides}", lambda *_: "another")
+    assert do(make_job(), workshop).rows["inversion"] == 3
+
+
 def test_a_slightly_moved_mask_keeps_the_inversion(make_workshop: Make, make_job: Make) -> None:
     assert do(make_job(mask=a_mask()), make_workshop()).rows["inversion"] == 3
     moved = do(make_job(mask=a_mask(left=5, top=3)), make_workshop())

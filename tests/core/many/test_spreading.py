@@ -56,6 +56,11 @@ def test_another_program_does_not_do_a_task() -> None:
     assert not came.details
 
 
+def test_what_cannot_be_sent_at_all_is_not_waited_for() -> None:
+    (came,) = spread({"a": lambda: "cannot be sent"}, chore, crew(2))
+    assert isinstance(came, Failed)
+
+
 def test_nothing_to_do_opens_nothing() -> None:
     def never(**_: Any) -> Any:
         raise AssertionError
