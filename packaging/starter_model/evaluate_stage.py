@@ -49,7 +49,7 @@ EDITORS = {
     "h_edit": {"inverter": "edit_friendly"},
     "plug_and_play": {"inverter": "edit_friendly"},
     "ledits": {"inverter": "edit_friendly", "threshold": 0.3, "guidance": 5.0},
-    "pix2pix_zero": {"amount": 0.4},
+    "pix2pix_zero": {"inverter": "edit_friendly", "amount": 0.4},
     "controlnet": {"inverter": "edit_friendly", "network": "starter_control"},
 }
 """What editors begin with: things are large here, and defaults made for photographs change too little; the
