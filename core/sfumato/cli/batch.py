@@ -70,8 +70,7 @@ class _Batch:
         self.overwrite = overwrite
         self.edited, self.there = 0, 0
         self.failures: dict[str, str] = {}
-        """Why a case failed, by the name of its result: lines of two lists may be called the same."""
-        """Of each picture that could not be edited, why."""
+        """Why a picture failed, by its result's name: lines of two lists may be called the same."""
 
     def run(self, crew: Crew, workshop: Workshop) -> None:
         """Make what is missing. Raises `SfumatoError` if nobody can make it, or it cannot be kept."""
