@@ -125,6 +125,8 @@ class InversionReport:
     steps: int
     key: str = field(default="", compare=False)
     """What it is kept under; the same for every edit that can use it."""
+    seconds: float | None = field(default=None, compare=False)
+    """What it took to make, also where it was found made."""
     error_map: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
     """(H, W) in [0, 1], at the model's size: how far what the inversion brings back is from the picture."""
 

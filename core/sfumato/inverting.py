@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -42,8 +43,10 @@ def invert(
         inversion = None
     reused = inversion is not None
     if inversion is None:
+        began = time.perf_counter()
         inverting = inverter.invert(request, model)
         inversion = yield from through(inverting, plan, scene.region.box)
+        inversion = replace(inversion, seconds=time.perf_counter() - began)
         if seen is not None:
             inversion = replace(inversion, maps=seen.source_maps())
         workshop.store.put(key, inversion)
@@ -64,6 +67,7 @@ def invert(
         reused=reused,
         steps=inversion.grid.steps,
         key=key,
+        seconds=inversion.seconds,
         error_map=None if back is None else scene.error_map(back),
     )
     return inversion, report

@@ -65,7 +65,12 @@ def perform(job: Job, workshop: Workshop) -> Generator[Advance, None, Outcome]:
             raise
         traceback.clear_frames(error.__traceback__)
         raise smaller.shortage() from error
-    return replace(outcome, notes=(smaller.note, *outcome.notes), smaller=True)
+    return replace(
+        outcome,
+        notes=(smaller.note, *outcome.notes),
+        smaller=True,
+        provenance=outcome.provenance | {"smaller": smaller.note},
+    )
 
 
 def _attempt(job: Job, workshop: Workshop) -> Generator[Advance, None, Outcome]:

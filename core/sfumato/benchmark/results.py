@@ -42,6 +42,8 @@ class Result:
     """The inversion was another pairing's, so its costs here are none."""
     inversion: str = ""
     """What it is kept under; who made it has the same."""
+    inversion_seconds: float | None = None
+    """What it took whoever made it, who may have been stopped before the edit; None if that is not known."""
     notes: tuple[str, ...] = ()
     scores: Mapping[str, float] = field(default_factory=dict)
     """Of the finished picture."""

@@ -67,6 +67,8 @@ class Made:
     """The inversion had been made before, for another pairing."""
     inversion: str = ""
     """What it is kept under; empty without one."""
+    inversion_seconds: float | None = None
+    """What it took whoever made it; None without one."""
     notes: tuple[str, ...] = ()
     decoded: bytes | None = None
     """What the model decodes, before the picture's own detail is put back; None if that is the picture."""
@@ -106,6 +108,7 @@ def _edit(job: Job, document: Document, workshop: Workshop) -> Made:
         seconds=clock,
         reused=report is not None and report.reused,
         inversion="" if report is None else report.key,
+        inversion_seconds=None if report is None else report.seconds,
         notes=outcome.notes,
         decoded=decoded,
         processor=processor(str(loaded(job.recipe, workshop).device)),

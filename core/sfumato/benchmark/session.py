@@ -182,6 +182,7 @@ class Session:
             seconds=came.seconds,
             reused=came.reused,
             inversion=came.inversion,
+            inversion_seconds=came.inversion_seconds,
             processor=came.processor,
             depends=self.keys.depends(row, case),
             notes=came.notes,

@@ -115,6 +115,8 @@ def costs_of(result: Result, inversions: Mapping[str, Result]) -> dict[str, floa
         if who is not None and phase in who.costs:
             found[f"{phase}_rows"] = float(who.costs[phase].rows)
             found[f"{phase}_seconds"] = who.seconds.get(phase, nan)
+        elif who is None and result.inversion_seconds is not None:
+            found["inversion_seconds"] = result.inversion_seconds
     return found
 
 

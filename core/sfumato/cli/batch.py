@@ -89,14 +89,20 @@ class _Batch:
                 count()
 
     def _wants(self, case: Case) -> bool:
-        """Whether a case has to be done. What is there and is not its result is left alone, and said."""
+        """Whether a case has to be done. What is there and is not its result is left alone, and said.
+
+        What was made smaller for want of memory is tried again, and stays if that fails.
+        """
         there = [path for path in case.outputs if path.exists()]
         if not there:
             return True
-        if case.is_made(there):  # the first is written last, and not every method makes several
+        found = case.found(there)
+        if found == "made":  # the first is written last, and not every method makes several
             whole = case.output in there
             self.there += whole
             return not whole
+        if found == "smaller":
+            return True
         if not self.overwrite:
             self.failures[case.output.name] = (
                 f"{case.output} is something else and was left alone. Say --overwrite, or another folder."

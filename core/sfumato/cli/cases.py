@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,10 +17,13 @@ from sfumato.cli.pictures import PROJECT, control_of, open_document, refuse_outp
 from sfumato.document.compositor import fingerprint
 from sfumato.errors import InputError, SfumatoError
 from sfumato.files.images import FORMAT_OF, newest_recipe, read_recipe
+from sfumato.files.recipe import SavedRecipe
 from sfumato.method import Job, Recipe
 from sfumato.order import check, makes_mask
 from sfumato.workshop import Workshop
 
+Found = Literal["made", "smaller", "other"]
+"""`smaller`: memory was short, and it may come out as asked for another time."""
 _BLANK = np.full((1, 1, 4), 255, np.uint8)
 """Stands for pictures that are not opened yet where a request is checked."""
 
@@ -65,13 +68,16 @@ class Case:
             controls=tuple((name, _read(path)) for name, path in self.controls),
         )
 
-    def is_made(self, paths: Sequence[Path]) -> bool:
-        """Whether what lies there was made of the same picture by the same recipe."""
+    def found(self, paths: Sequence[Path]) -> Found:
+        """What lies there: made of the same picture by the same recipe, made so but smaller, or neither."""
         try:
             job = job_of(self.recipe, open_document(self.entry.picture), dict(self.given))
-            return all(_made_by(path, job) for path in paths)
+            saved = [_made_by(path, job) for path in paths]
         except SfumatoError:  # one of them is something else, or the picture is none, which its edit will say
-            return False
+            return "other"
+        if not all(saved):
+            return "other"
+        return "smaller" if any("smaller" in each.provenance for each in saved if each) else "made"
 
 
 def _read(path: Path) -> File:
@@ -81,23 +87,24 @@ def _read(path: Path) -> File:
         raise InputError(f"{path} cannot be read: {(error.strerror or 'it is gone').lower()}.") from error
 
 
-def _made_by(path: Path, job: Job) -> bool:
-    """Whether the picture or project at `path` says that it came out of this job."""
+def _made_by(path: Path, job: Job) -> SavedRecipe | None:
+    """What the picture or project at `path` says it came out of, if that is this job."""
     saved = newest_recipe(open_document(path)) if path.suffix.lower() == PROJECT else read_recipe(path)
     if saved is None or job.image is None:
-        return False
+        return None
     recipe = Recipe.model_validate_json(job.recipe.model_dump_json())  # as it comes back from a file
     same_mask = makes_mask(job) or (None if job.mask is None else fingerprint(job.mask)) == (
         None if saved.mask is None else saved.mask.sha256
     )
     controls = {name: fingerprint(pixels) for name, pixels in job.control_images.items()}
     steered = "networks" in saved.provenance
-    return (
+    same = (
         saved.recipe == recipe
         and saved.source_sha256 == fingerprint(job.image)
         and same_mask
         and (not steered or saved.provenance.get("control_images", {}) == controls)
     )
+    return saved if same else None
 
 
 def cases_of(entries: Sequence[Entry], given: Mapping[str, Any], workshop: Workshop) -> list[Case]:

@@ -107,7 +107,9 @@ def _changes(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What is not as it was the first time and may change the result."""
     names = ("picture", "mask", "weights", "networks", "device", "precision", "threads", "batch")
     changed = [name for name in names if name in then and then[name] != now.get(name)]
-    return [f"Note: the {name} is not the one of the first run." for name in changed]
+    told = [f"Note: the {name} is not the one of the first run." for name in changed]
+    memory = "Note: the first run was short of memory and made less than asked for; this one was not."
+    return [*told, *([memory] if "smaller" in then and "smaller" not in now else [])]
 
 
 def _of_project(file: Path) -> list[_Replay]:

@@ -124,10 +124,10 @@ _Placed = tuple[Pixels, int, int]
 """What was made, and where in the document: left, top."""
 
 
-def made_of(job: Job, workshop: Workshop) -> _Placed:
-    """One picture of a strip, in whatever process. Raises `SfumatoError`."""
+def made_of(job: Job, workshop: Workshop) -> tuple[_Placed, str]:
+    """One picture of a strip, in whatever process, and why it is smaller if it is. Raises `SfumatoError`."""
     outcome = finished(stepped(perform(job, workshop)))
-    return outcome.patches[0], *outcome.box[:2]
+    return (outcome.patches[0], *outcome.box[:2]), outcome.provenance.get("smaller", "")
 
 
 def _all_made(jobs: Mapping[str, Job], crew: Crew, workshop: Workshop) -> dict[str, _Placed]:
@@ -139,7 +139,9 @@ def _all_made(jobs: Mapping[str, Job], crew: Crew, workshop: Workshop) -> dict[s
                 failure = SfumatoError(f"{outcome.key}: {outcome.sentence}")
                 failure.details = outcome.details
                 raise failure
-            made[outcome.key] = outcome.result
+            made[outcome.key], smaller = outcome.result
+            if smaller:
+                typer.echo(f"{outcome.key}: {smaller}", err=True)
             count()
     return made
 

@@ -31,7 +31,7 @@ _TENSORS = (
     "x0hat",
     "reconstruction",
 )
-_VALUES = ("pin", "pull", "single_branch", "value_share", "guidance")
+_VALUES = ("pin", "pull", "single_branch", "value_share", "guidance", "seconds")
 _MAPS = "maps "
 """How the names of recorded attention maps begin in a file."""
 
@@ -81,6 +81,8 @@ class Inversion:
     """(1, C, h, w): what sampling it back at its own guidance gives, if that was measured."""
     maps: Mapping[tuple[int, int], Tensor] = field(default_factory=dict)
     """(h', w') -> (3, W, h', w'): where each word looked, by thirds of the steps, if that was recorded."""
+    seconds: float | None = None
+    """How long it took to make, for those who find it made."""
 
     def at(self, i: int) -> Tensor:
         """(1, C, h, w) at grid.levels[i]. Raises `MethodError` if no trajectory was kept."""

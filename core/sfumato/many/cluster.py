@@ -94,15 +94,21 @@ class _Cluster:
     def give(self, parcel: Parcel) -> None:
         self._at[self._do.remote(parcel)] = parcel.key
 
-    def news(self, *, patient: bool = True) -> Iterator[Done[Any] | Failed]:
+    def wait(self) -> None:
+        if self._at:
+            self._ready(1, BEAT)
+
+    def news(self) -> Iterator[Done[Any] | Failed]:
         if not self._at:
             return
-        ready, _ = self._ray.wait(list(self._at), num_returns=len(self._at), timeout=0)
-        if patient and not ready:
-            ready, _ = self._ray.wait(list(self._at), num_returns=1, timeout=BEAT)
+        ready = self._ready(len(self._at), 0)
         for reference in ready:
             yield self._result(reference, self._at.pop(reference))
         self._look_after(bool(ready))
+
+    def _ready(self, number: int, timeout: float) -> list[Any]:
+        """Tasks that have ended."""
+        return self._ray.wait(list(self._at), num_returns=number, timeout=timeout)[0]
 
     def _result(self, reference: Any, key: str) -> Done[Any] | Failed:
         lost = self._ray.exceptions

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
 from sfumato.many.worker import Done, Failed, Opener, Parcel, Work, attempted
+from sfumato.signals import held_back
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -34,8 +35,12 @@ class Hands(Protocol):
         """Take a task."""
         ...
 
-    def news(self, *, patient: bool = True) -> Iterator[Done[Any] | Failed]:
-        """What has come of tasks; if `patient`, waiting for some. Raises `SfumatoError` if all are gone."""
+    def wait(self) -> None:
+        """Wait for news, but not for ever; an interrupt does no harm here. At once if nobody is at work."""
+        ...
+
+    def news(self) -> Iterator[Done[Any] | Failed]:
+        """What has come of tasks, without waiting. Raises `SfumatoError` if all workers are gone."""
         ...
 
     def dismiss(self) -> None:
@@ -46,27 +51,37 @@ class Hands(Protocol):
 def handed_out(
     tasks: Mapping[str, T], work: Work[T, R], hands: Hands
 ) -> Generator[Done[R] | Failed, None, None]:
-    """Every task once, looked up and packed when there is room for it; dismisses the workers at the end."""
-    waiting, ended = deque(tasks), list[Done[R] | Failed]()
+    """Every task once, looked up and packed when there is room for it; dismisses the workers at the end.
+
+    A stop is heard between two results: whoever receives one is done with it first.
+    """
+    waiting, ended = deque(tasks), deque[Done[R] | Failed]()
 
     def pack(key: str) -> Parcel:
         return Parcel.of(key, work, tasks[key], hands.workshop)
 
+    def emptied() -> Iterator[Done[R] | Failed]:
+        while ended:
+            yield ended.popleft()
+
     try:
-        while waiting or hands.busy:
-            while waiting and hands.has_room:
-                key = waiting.popleft()
-                packed = attempted(key, lambda key=key: pack(key))
-                if isinstance(packed, Failed):
-                    ended.append(packed)
-                else:
-                    hands.give(packed.result)
-            yield from ended  # now that all have work again, whatever the receiver does with these
-            ended.clear()
-            ended.extend(hands.news())
-        yield from ended
+        with held_back() as stop:
+            while waiting or hands.busy:
+                while waiting and hands.has_room:
+                    key = waiting.popleft()
+                    packed = attempted(key, lambda key=key: pack(key))
+                    if isinstance(packed, Failed):
+                        ended.append(packed)
+                    else:
+                        hands.give(packed.result)
+                yield from emptied()  # now that all have work again, whatever the receiver does with these
+                with stop.heard():
+                    hands.wait()
+                ended.extend(hands.news())
+            yield from emptied()
     except KeyboardInterrupt:
-        yield from [*ended, *hands.news(patient=False)]
+        ended.extend(hands.news())
+        yield from emptied()
         raise
     finally:
         hands.dismiss()

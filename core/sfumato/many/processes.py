@@ -111,13 +111,13 @@ class _Team:
         with suppress(OSError):  # it is dead, as `news` will tell
             worker.pipe.send(parcel)
 
-    def news(self, *, patient: bool = True) -> Iterator[Done[Any] | Failed]:
-        while patient and self._again and self.has_room:  # last: with fewer neighbours it has more memory
+    def wait(self) -> None:
+        while self._again and self.has_room:  # last: with fewer neighbours it has more memory
             self.give(self._again.popleft())
-        busy = [worker.pipe for worker in self._workers if worker.at]
-        if not busy:  # to wait for nobody would be to wait for ever
-            return
-        for pipe in wait(busy, None if patient else 0):
+        self._pipes(None)
+
+    def news(self) -> Iterator[Done[Any] | Failed]:
+        for pipe in self._pipes(0):
             worker = next(each for each in self._workers if each.pipe is pipe)
             parcel = worker.at
             assert parcel is not None  # those that have no task are not waited for
@@ -128,6 +128,11 @@ class _Team:
                 came = self._mourned(parcel)
             if came is not None:
                 yield came
+
+    def _pipes(self, timeout: float | None) -> list[Any]:
+        """The pipes of busy workers that have something to say; to wait for nobody would be for ever."""
+        busy = [worker.pipe for worker in self._workers if worker.at]
+        return wait(busy, timeout) if busy else []
 
     def _mourned(self, parcel: Parcel) -> Failed | None:
         """What becomes of the task a worker died on: it has another try, or has failed."""

@@ -14,6 +14,7 @@ from sfumato.many.cluster import on_cluster
 from sfumato.many.crew import Crew
 from sfumato.many.processes import on_processes
 from sfumato.many.worker import Done, Failed, Work, attempted
+from sfumato.signals import held_back
 from sfumato.workshop import Workshop
 
 T = TypeVar("T")
@@ -31,7 +32,8 @@ def spread(
 
     A task that fails, or whose worker dies twice, becomes a `Failed` and stops nothing. An interrupt, and
     closing the iterator, end all workers within a step; what was finished is given before the interrupt is
-    raised again. Raises `SfumatoError` in one sentence if there are no workers to be had.
+    raised again, and Ctrl-C waits for whoever is at a result; a second one does not. Raises `SfumatoError` in
+    one sentence if there are no workers to be had.
     """
     if not tasks:
         return
@@ -54,5 +56,8 @@ def _in_place(
             opened.append(crew.opener(**crew.machine))
         return work(task, opened[0])
 
-    for key in tasks:
-        yield attempted(key, lambda key=key: do(key))
+    with held_back() as stop:
+        for key in tasks:
+            with stop.heard():
+                came = attempted(key, lambda key=key: do(key))
+            yield came

@@ -67,6 +67,23 @@ def test_an_inversion_that_was_found_counts_in_full_against_a_slow_pairing(
     assert [result.reused for _, result in found] == [True, True], "40 s were spent on it, if by others"
 
 
+def test_an_inversion_whose_maker_was_stopped_is_as_slow_as_it_was(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sfumato.benchmark.plan.FEW_PER_TYPE", 1)
+
+    def found(tasks: Any, workshop: Any) -> Iterator[Any]:
+        for key, came in in_place(tasks, workshop):
+            assert isinstance(came, Made)
+            assert bool(came.inversion_seconds) == bool(came.inversion)
+            yield key, replace(came, reused=True, inversion_seconds=40.0, seconds={"inversion": 0.0})
+
+    bench.names = ("direct+reprompt",)
+    session = bench.session()
+    list(session.run(found))
+    assert len(session.of(next(row for row in session.rows if row.is_edit))) == 2
+
+
 def test_a_model_is_done_with_before_the_next_is_loaded(bench: Bench) -> None:
     asked = list[tuple[str, str]]()
 

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from sfumato import perform
 from sfumato.cli import edit_task
 from sfumato.cli.answers import counting
 from sfumato.cli.lists import entries
@@ -98,6 +99,29 @@ def test_what_is_something_else_is_left_alone_unless_it_is_said(some: Run, begun
     assert begun == ["c.webp", "a.png"]
     Path("in", "a.png").write_bytes(Path("in", "c.webp").read_bytes())
     assert "something else" in some("in/a.png", "in/c.webp").stderr, "the recipe is the same, the picture not"
+
+
+def test_what_was_made_smaller_for_want_of_memory_is_tried_again(
+    some: Run, begun: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    develop, calls = perform.develop, []
+
+    def starved(*given: Any) -> Any:
+        calls.append(given)
+        if len(calls) == 1:
+            raise MemoryError
+        return develop(*given)
+
+    monkeypatch.setattr(perform, "develop", starved)
+    Path("out").mkdir()
+    result = some("in/a.png")
+    assert "a.png: There was not enough memory for about" in result.stdout
+    smaller = out()
+    result = some("in/a.png")
+    assert result.stdout.splitlines()[-1] == "1 of 1 edited."
+    assert begun == ["a.png", "a.png"]
+    assert out() != smaller
+    assert some("in/a.png").stdout.splitlines()[-1] == "0 of 1 edited, 1 was already there."
 
 
 def test_a_line_goes_before_the_options(some: Run) -> None:

@@ -51,6 +51,8 @@ def test_every_inverter_reports_its_reconstruction_and_where_it_is_off(
     again = report_of(do(make_job(task="invert", inverter=inverter, steps=2), workshop))
     assert again.reused
     assert again.psnr == report.psnr
+    assert again.seconds == report.seconds
+    assert again.seconds, "what it took whoever made it"
     assert np.array_equal(again.error_map, report.error_map)  # type: ignore[arg-type]
 
 

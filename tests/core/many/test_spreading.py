@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -165,6 +166,58 @@ def test_an_interrupt_ends_the_workers_and_gives_what_was_finished(
     assert came == [Done("first", "a"), Done("second", "b")]
     assert (tmp_path / "unwound").exists(), "its `finally` ran"
     assert not any(Path(f"/proc/{process}").exists() for process in begun(tmp_path))
+
+
+class Receiver:
+    """Is at a result for a while when Ctrl-C is pressed; keeps which it came to an end with."""
+
+    def __init__(self, results: Iterator[Any], *, meanwhile: Any = None, presses: int = 1) -> None:
+        self._results, self._meanwhile, self._presses = results, meanwhile, presses
+        self.received: list[str] = []
+
+    def receive(self) -> None:
+        for each in self._results:
+            if not self.received:
+                wait_for(self._meanwhile or (lambda: True))
+                for _ in range(self._presses):
+                    os.kill(os.getpid(), signal.SIGINT)
+            self.received.append(each.key)
+
+
+def test_an_interrupt_lets_whoever_is_at_a_result_come_to_an_end_with_it() -> None:
+    receiver = Receiver(spread({"a": "fine", "b": "fine"}, chore, crew()))
+    with pytest.raises(KeyboardInterrupt):
+        receiver.receive()
+    assert receiver.received == ["a"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_gives_what_came_while_the_receiver_was_at_another(tmp_path: Path) -> None:
+    """The second result waits in its pipe."""
+    tasks = {"a": f"mark {tmp_path / 'a'}", "b": f"wait {tmp_path} 1", "c": f"begin {tmp_path}"}
+
+    def came() -> bool:
+        time.sleep(0.5)  # from what a task does to the result in its pipe
+        return bool(begun(tmp_path))
+
+    receiver = Receiver(spread(tasks, chore, crew(2)), meanwhile=came)
+    with pytest.raises(KeyboardInterrupt):
+        receiver.receive()
+    assert sorted(receiver.received) == ["a", "b"]
+
+
+def test_a_second_interrupt_waits_for_nobody() -> None:
+    receiver = Receiver(spread({"a": "fine", "b": "fine"}, chore, crew()), presses=2)
+    with pytest.raises(KeyboardInterrupt):
+        receiver.receive()
+    assert not receiver.received
+
+
+def test_an_interrupt_at_the_last_result_is_not_forgotten() -> None:
+    receiver = Receiver(spread({"a": "fine"}, chore, crew()))
+    with pytest.raises(KeyboardInterrupt):
+        receiver.receive()
+    assert receiver.received == ["a"]
 
 
 def test_closing_ends_the_workers(tmp_path: Path) -> None:
