@@ -13,13 +13,13 @@ from sfumato.benchmark.pairings import IDENTITY, TRUTH, VAE, asked
 from sfumato.benchmark.plan import Row
 from sfumato.benchmark.runner import Kind, Task, loaded
 from sfumato.errors import InputError
-from sfumato.method import Method, Need, Recipe
+from sfumato.many.alike import methods_digest, methods_of
+from sfumato.method import Recipe
 from sfumato.models.control_folder import inspect_network
 from sfumato.models.fingerprint import Fingerprints
 from sfumato.plugins import Registry
-from sfumato.preprocessor import Preprocessor
 from sfumato.provenance import BATCH, machine
-from sfumato.sources import LIBRARIES, class_digest, engine_digest
+from sfumato.sources import LIBRARIES, engine_digest
 from sfumato.workshop import Workshop
 
 Depends = Mapping[str, Any]
@@ -62,6 +62,10 @@ class Keys:
         """What decides bits with a recipe's model: device, precision, threads, versions of libraries."""
         return self._model(recipe)[1]
 
+    def weights(self, row: Row, case: Case) -> object:
+        """The hash of the weights of its model alone."""
+        return self._model(_asked(row, case, self._workshop.registry)[0])[0][0]
+
     def _told(self, row: Row, case: Case) -> Depends:
         if case.id not in self._pictures:
             self._pictures[case.id] = hashlib.sha256(_bytes(case)).hexdigest()
@@ -69,7 +73,7 @@ class Keys:
         weights, machine = self._model(recipe)
         networks = {} if kind == "vae" else self._networks_of(recipe)
         settings = [kind] if kind == "vae" else [_settings(recipe, networks), mask]
-        methods = [] if kind == "vae" else _methods(recipe, self._workshop.registry)
+        methods = [] if kind == "vae" else methods_of(recipe, self._workshop.registry)
         return {
             "picture": self._pictures[case.id],
             "settings": hashed(settings),
@@ -120,17 +124,6 @@ def _settings(recipe: Recipe, networks: Mapping[str, str]) -> dict[str, Any]:
     return told | {"editor_values": {key: networks.get(str(value).strip(), value) for key, value in values}}
 
 
-def _methods(recipe: Recipe, registry: Registry) -> list[object]:
-    """Name, version and source of each method that a recipe runs."""
-    editor = registry.editors[recipe.editor]
-    used: list[Method[Any] | Preprocessor[Any] | None] = [editor, registry.maskers.get(recipe.masker)]
-    if editor.inversion != "none":
-        used.append(registry.inverters.get(recipe.inverter))
-    if Need.CONTROL_IMAGE in editor.needs:
-        used.append(registry.preprocessors.get(recipe.preprocessor))
-    return [each and [each.name, each.version, class_digest(type(each))] for each in used]
-
-
 class Tasks(Mapping[str, Task]):
     """What rows ask for cases, by key. A picture is read when its turn comes: `InputError` if it is gone."""
 
@@ -139,7 +132,9 @@ class Tasks(Mapping[str, Task]):
 
     def __getitem__(self, key: str) -> Task:
         row, case = self._wanted[key]
-        return Task(_bytes(case), *_asked(row, case, self._registry))
+        recipe, mask, kind = _asked(row, case, self._registry)
+        methods = "" if kind == "vae" else methods_digest(recipe, self._registry)
+        return Task(_bytes(case), recipe, mask, kind, methods)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._wanted)

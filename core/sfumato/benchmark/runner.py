@@ -24,6 +24,7 @@ from sfumato.errors import SfumatoError
 from sfumato.events import Cost, Outcome
 from sfumato.failure import explain
 from sfumato.files.images import open_image
+from sfumato.many.alike import demand
 from sfumato.many.crew import Crew
 from sfumato.many.spreading import spread
 from sfumato.many.worker import Done, Failed
@@ -51,6 +52,8 @@ class Task:
     recipe: Recipe
     mask: Runs | None = None
     kind: Kind = "edit"
+    methods: str = ""
+    """The `methods_digest` that whoever does it must have; empty if that does not matter."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ class Made:
     """The name of what computed it."""
     smaller: bool = False
     """Memory was short, and it was made smaller than asked for."""
+    weights: str = ""
+    """The hash of those of the model it was made with."""
 
 
 def work(task: Task, workshop: Workshop) -> Made:
@@ -92,6 +97,7 @@ def work(task: Task, workshop: Workshop) -> Made:
     try:
         if task.kind == "vae":
             return _round_trip(job, workshop)
+        demand(task.methods, task.recipe, workshop.registry)
         return _edit(job, document, workshop)
     except Exception as error:
         raise explain(error, job) from error.__cause__
@@ -113,6 +119,7 @@ def _edit(job: Job, document: Document, workshop: Workshop) -> Made:
         decoded=decoded,
         processor=processor(str(loaded(job.recipe, workshop).device)),
         smaller=outcome.smaller,
+        weights=outcome.provenance["weights"],
     )
 
 
@@ -168,7 +175,8 @@ def _round_trip(job: Job, workshop: Workshop) -> Made:
     picture = _fitted(back, job, (width, height))
     seconds = {"inversion": 0.0, "edit": time.perf_counter() - began}
     costs = {"inversion": Cost(), "edit": Cost()}
-    return Made(png(picture), costs, seconds, processor=processor(str(model.device)))
+    where = processor(str(model.device))
+    return Made(png(picture), costs, seconds, processor=where, weights=model.weights_hash)
 
 
 def loaded(recipe: Recipe, workshop: Workshop) -> Model:

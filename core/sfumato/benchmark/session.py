@@ -24,6 +24,10 @@ from sfumato.workshop import Workshop
 Wanted = tuple[Row, Case]
 _REMEMBERED = 8
 """Cases whose pictures are kept in memory."""
+_OTHER = (
+    "The worker that had it calls other weights by the name of this model, so what it made was not kept. "
+    "Install the same on every machine."
+)
 
 
 @dataclass(frozen=True)
@@ -167,6 +171,8 @@ class Session:
         """Score what was made, and keep it."""
         if isinstance(came, SfumatoError):
             return self._failed(row, case, self._told(row, case, came))
+        if came.weights not in ("", self.keys.weights(row, case)):
+            return self._failed(row, case, _OTHER)
         key = self.keys.of(row, case)
         place = place_of(case.id, f"{row.name}.{key[:8]}")
         files = {f"{place}.png": came.picture}

@@ -18,6 +18,7 @@ from sfumato.document.compositor import fingerprint
 from sfumato.errors import InputError, SfumatoError
 from sfumato.files.images import FORMAT_OF, newest_recipe, read_recipe
 from sfumato.files.recipe import SavedRecipe
+from sfumato.many.alike import methods_digest
 from sfumato.method import Job, Recipe
 from sfumato.order import check, makes_mask
 from sfumato.workshop import Workshop
@@ -37,6 +38,8 @@ class Case:
     given: Mapping[str, Any]
     """The mask and the control images, as the arguments of `sfumato edit` name them."""
     output: Path
+    methods: str
+    """The `methods_digest` of its recipe here."""
 
     @property
     def outputs(self) -> list[Path]:
@@ -66,6 +69,7 @@ class Case:
             output=self.output.name,
             mask=None if mask is None else _read(mask),
             controls=tuple((name, _read(path)) for name, path in self.controls),
+            methods=self.methods,
         )
 
     def found(self, paths: Sequence[Path]) -> Found:
@@ -131,7 +135,8 @@ def _case(entry: Entry, given: Mapping[str, Any], where: _Places, workshop: Work
         said["mask"] = where.mask_of(entry.picture)
     recipe = o.settled(o.recipe_of(said), workshop.registry)
     sources = {name: said.get(name) for name in ("mask", "control")}
-    case = Case(entry, recipe, sources, where.output_of(entry))
+    methods = methods_digest(recipe, workshop.registry)
+    case = Case(entry, recipe, sources, where.output_of(entry), methods)
     for path in case.inputs[1:]:
         _refuse_missing(path)
     masked = sources["mask"] is not None or (

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sfumato.cli.edits import job_of
 from sfumato.cli.pictures import open_document, write_results
+from sfumato.many.alike import demand
 from sfumato.method import Recipe
 from sfumato.perform import perform
 from sfumato.walking import finished, stepped
@@ -29,6 +30,8 @@ class EditTask:
     mask: File | None = None
     controls: tuple[tuple[str, File], ...] = ()
     """Control images by their names."""
+    methods: str = ""
+    """The `methods_digest` that whoever does it must have; empty if that does not matter."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Edited:
 
 def edit_one(task: EditTask, workshop: Workshop) -> Edited:
     """Do a task: the same files as if each had been asked for alone. Raises `SfumatoError`."""
+    demand(task.methods, task.recipe, workshop.registry)
     with tempfile.TemporaryDirectory(prefix="sfumato-edit-") as folder:
         place = Path(folder)
         document = open_document(_laid(place / "picture", task.picture))

@@ -55,6 +55,28 @@ def on_cluster(
         yield from handed_out(tasks, work, _Cluster(ray, crew))
 
 
+def _cut_off(error: Exception) -> SfumatoError:
+    return SfumatoError(
+        f"The connection to the Ray cluster was lost ({_short(error)}).",
+        kept="What was finished is kept.",
+        advice="Run the same command again when the cluster is back; only what is missing is done.",
+    )
+
+
+@contextmanager
+def _connected_still() -> Iterator[None]:
+    """Around what asks the cluster something: Ray raises nearly everything when it does not answer."""
+    try:
+        yield
+    except Exception as error:
+        raise _cut_off(error) from error
+
+
+def _short(error: Exception) -> str:
+    """What an exception says, on one line that is not too long."""
+    return (" ".join(str(error).split()) or type(error).__name__)[:200].rstrip(".")
+
+
 class _Cluster:
     """What is under way on a cluster, and how much of it there is room for."""
 
@@ -74,6 +96,7 @@ class _Cluster:
         needs = {"num_cpus": self._threads, "num_gpus": self._cards, "max_retries": RETRIES}
         self._do = ray.remote(**needs)(done)
 
+    @_connected_still()
     def _slots(self) -> int:
         """How many tasks run at once."""
         slots = 0
@@ -91,6 +114,7 @@ class _Cluster:
         """One more than run at once, so that no worker waits for the next."""
         return len(self._at) < (self._crew.processes or self._slots() + 1)
 
+    @_connected_still()
     def give(self, parcel: Parcel) -> None:
         self._at[self._do.remote(parcel)] = parcel.key
 
@@ -106,6 +130,7 @@ class _Cluster:
             yield self._result(reference, self._at.pop(reference))
         self._look_after(bool(ready))
 
+    @_connected_still()
     def _ready(self, number: int, timeout: float) -> list[Any]:
         """Tasks that have ended."""
         return self._ray.wait(list(self._at), num_returns=number, timeout=timeout)[0]
@@ -116,6 +141,8 @@ class _Cluster:
             return pickle.loads(self._ray.get(reference))
         except (lost.WorkerCrashedError, lost.OutOfMemoryError, lost.NodeDiedError, lost.ObjectLostError):
             return Failed(key, LOST)
+        except ConnectionError as error:  # none of the task's own, which its worker tells in a sentence
+            raise _cut_off(error) from error
         except Exception as error:
             if "failed to import" in str(error):  # which is all that Ray says of it
                 return Failed(key, ABSENT)
@@ -169,7 +196,8 @@ def _connected(address: str) -> Iterator[Any]:
         yield ray
     finally:
         if own:
-            ray.shutdown()
+            with suppress(Exception):  # nothing is left to say to a cluster that is gone
+                ray.shutdown()
 
 
 def _connect(ray: Any, address: str) -> None:
@@ -180,9 +208,8 @@ def _connect(ray: Any, address: str) -> None:
         with sigterm():  # Ray would have it end the program at once, whatever this program does on it
             ray.init(address=address, **quiet, **(alone if address == LOCAL else {}))
     except Exception as error:  # Ray raises nearly everything for an address that leads nowhere
-        why = " ".join(str(error).split())[:200].rstrip(".")
         raise SfumatoError(
-            f"The Ray cluster at '{address}' cannot be reached ({why}).",
+            f"The Ray cluster at '{address}' cannot be reached ({_short(error)}).",
             advice="Check the address, with `ray status` there whether it runs, and whether it wants a token "
             "(RAY_AUTH_MODE=token).",
         ) from error

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
+from sfumato.errors import SfumatoError
 from sfumato.many.worker import Done, Failed, Opener, Parcel, Work, attempted
 from sfumato.signals import held_back
 
@@ -81,6 +82,9 @@ def handed_out(
             yield from emptied()
     except KeyboardInterrupt:
         ended.extend(hands.news())
+        yield from emptied()
+        raise
+    except SfumatoError:  # the workers are gone, and some had finished before
         yield from emptied()
         raise
     finally:

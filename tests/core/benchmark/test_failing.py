@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image
 
 from sfumato.benchmark.folder import read_cases
 from sfumato.benchmark.plan import Choice
-from sfumato.benchmark.runner import made_by
+from sfumato.benchmark.runner import Made, in_place, made_by
 from sfumato.errors import InputError
 from sfumato.many.crew import Crew
 from sfumato.method import Edit, Progress
@@ -34,6 +35,29 @@ def test_failures_are_told_kept_and_tried_again(bench: Bench) -> None:
     assert not failures(list(again.run()))
     assert again.made == 4
     assert table(again)["fake"].failed == 0
+
+
+def test_what_other_weights_made_is_not_kept(bench: Bench) -> None:
+    def elsewhere(tasks: Any, workshop: Any) -> Iterator[Any]:
+        for key, came in in_place(tasks, workshop):
+            assert isinstance(came, Made)
+            yield key, replace(came, weights="other")
+
+    told = failures(list((session := bench.session()).run(elsewhere)))
+    assert len(told) == 8, "the way through the autoencoder, too"
+    assert all(each.startswith("The worker that had it calls other weights") for each in told)
+    assert session.made == 0
+    assert not failures(list(bench.session().run()))
+
+
+def test_another_method_of_that_name_makes_nothing(bench: Bench) -> None:
+    def elsewhere(tasks: Any, workshop: Any) -> Iterator[Any]:
+        others = {key: replace(tasks[key], methods=tasks[key].methods and "other") for key in tasks}
+        yield from in_place(others, workshop)
+
+    told = failures(list(bench.session().run(elsewhere)))
+    assert len(told) == 4
+    assert all(each.startswith("The worker that had it lacks the method 'fake'") for each in told)
 
 
 def test_what_was_made_smaller_for_want_of_memory_is_shown_and_tried_again(bench: Bench) -> None:

@@ -1,11 +1,14 @@
-"""Edits on a local Ray cluster of two workers, one of which is killed while it works."""
+"""Edits and benchmarks on Ray clusters: a worker is killed, the run is stopped, the cluster is another's."""
 
 from __future__ import annotations
 
-import os
+import csv
+import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ from PIL import Image
 pytest.importorskip("ray")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-EDIT = (sys.executable, "-c", "from sfumato.cli import main; main()", "edit", "in", "--threads", "1")
+SFUMATO = (sys.executable, "-c", "from sfumato.cli import main; main()")
 PROMPTS = ("--source", "a red apple", "--target", "a green apple", "--steps", "20")
 
 
@@ -31,9 +34,11 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def begin(*words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [*EDIT, *PROMPTS, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
-    )
+    return sfumato("edit", "in", "--threads", "1", *PROMPTS, *words)
+
+
+def sfumato(*words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([*SFUMATO, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def working(run: subprocess.Popen[Any]) -> list[psutil.Process]:
@@ -48,6 +53,18 @@ def working(run: subprocess.Popen[Any]) -> list[psutil.Process]:
 
 def out(folder: str) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
+
+
+@pytest.fixture
+def cluster() -> Iterator[str]:
+    """The address of one of two processors that runs already."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    own = "--node-ip-address=127.0.0.1", "--num-cpus=2", "--include-dashboard=false", "--disable-usage-stats"
+    ray = [sys.executable, "-m", "ray.scripts.scripts"]
+    subprocess.run([*ray, "start", "--head", f"--port={port}", *own], check=True, capture_output=True)
+    yield f"127.0.0.1:{port}"
+    subprocess.run([*ray, "stop", "--force"], check=True, capture_output=True)
 
 
 def test_a_killed_worker_loses_nothing_and_the_bits_are_the_same() -> None:
@@ -68,3 +85,49 @@ def test_a_killed_worker_loses_nothing_and_the_bits_are_the_same() -> None:
     assert out("here") == out("there")
     run = begin("-o", "there", "--ray", "local")
     assert run.communicate()[0] == "0 of 4 edited, 4 were already there.\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_keeps_what_was_finished_and_the_same_command_does_the_rest(number: signal.Signals) -> None:
+    run = begin("-o", "there", "--ray", "local")
+    while not Path("there").exists() or not out("there"):
+        assert run.poll() is None
+        time.sleep(0.1)
+    run.send_signal(number)
+    said, errors = run.communicate(timeout=60)
+    assert run.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert "Stopped; what was finished is kept." in errors
+    made = len(out("there"))
+    assert said.splitlines()[-1] == f"{made} of 4 edited, {4 - made} not begun or not finished."
+    again = begin("-o", "there", "--ray", "local")
+    assert again.communicate()[0].splitlines()[-1] == f"{4 - made} of 4 edited, {made} were already there."
+
+
+def test_a_cluster_that_runs_already_is_used_and_left_running(cluster: str) -> None:
+    for address in (cluster, "auto"):
+        run = begin("-o", "there", "--ray", address, "--overwrite")
+        said, errors = run.communicate()
+        assert run.returncode == 0, errors
+    assert said == "0 of 4 edited, 4 were already there.\n"
+    run = begin("-o", "here")
+    run.communicate()
+    assert out("here") == out("there")
+
+
+def test_a_benchmark_there_has_the_figures_and_bits_of_one_here() -> None:
+    words = ("bench", "edits", "--pairing", "direct+p2p", "--cases", "3", "--steps", "4", "--threads", "1")
+    told = []
+    for name, *more in (("here",), ("there", "--ray", "local")):
+        run = sfumato(*words, "-o", name, *more)
+        said, errors = run.communicate()
+        assert run.returncode == 0, errors
+        assert "6 edits were made now." in said
+        with Path(name, "cases.csv").open(encoding="utf-8") as file:
+            rows = [
+                {key: cell for key, cell in row.items() if "seconds" not in key}
+                for row in csv.DictReader(file)
+            ]
+        pictures = {path.relative_to(name): path.read_bytes() for path in Path(name, "pictures").rglob("*.*")}
+        told.append([sorted(rows, key=lambda row: (row["pairing"], row["case"])), pictures])
+    assert told[0] == told[1]

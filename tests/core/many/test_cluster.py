@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from sfumato.many import cluster
 from sfumato.many.crew import LOCAL, Crew
 from sfumato.many.handing import handed_out
 from sfumato.many.spreading import spread
-from sfumato.many.worker import Failed
+from sfumato.many.worker import Done, Failed
 from tests.chores import chore
 
 ROOT = Path(__file__).parents[3]
@@ -80,6 +81,39 @@ def test_a_cluster_that_stays_empty_ends_the_run(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(SfumatoError, match="has lost all its workers"):
         list(handed_out({"a": "fine"}, chore, hands))
     assert not hands.busy
+
+
+def test_a_connection_that_is_lost_is_a_sentence_and_what_came_before_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def get(reference: str) -> bytes:
+        if reference == "b":
+            raise ConnectionError("the channel is\nclosed")
+        return pickle.dumps(Done(reference, reference))
+
+    ray = Unlucky()
+    monkeypatch.setattr(ray, "get", get)
+    came: list[object] = []
+    hands = cluster._Cluster(ray, Crew(ray="local", choices={"threads": 1}))
+    with pytest.raises(SfumatoError, match=r"connection .* was lost \(the channel is closed\)") as lost:
+        came.extend(handed_out({"a": "fine", "b": "fine"}, chore, hands))
+    assert came == [Done("a", "a")]
+    assert lost.value.kept
+    assert "Run the same command again" in lost.value.advice
+
+
+@pytest.mark.parametrize("call", ["wait", "nodes"])
+def test_a_cluster_that_answers_nothing_any_more_is_a_sentence(
+    call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    ray = Unlucky()
+    hands = cluster._Cluster(ray, Crew(ray="local", choices={"threads": 1}))
+    monkeypatch.setattr(ray, call, gone)
+    with pytest.raises(SfumatoError, match=r"connection .* was lost \(RuntimeError\)"):
+        list(handed_out({"a": "fine"}, chore, hands))
 
 
 @pytest.fixture(scope="module")
