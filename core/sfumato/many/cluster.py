@@ -15,6 +15,7 @@ import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sfumato.errors import InputError, SfumatoError
@@ -34,6 +35,7 @@ ANSWER = 10.0
 """Seconds a cluster has to answer at all."""
 GRACE = 10.0
 """Seconds a worker has to end the step it is in before it is killed."""
+_TOKEN = Path("~/.ray/auth_token")
 PATIENCE = 60.0
 """Seconds a cluster may be without any worker before the run ends."""
 LOST = (
@@ -181,10 +183,8 @@ def done(parcel: Parcel) -> bytes:
 @contextmanager
 def _connected(address: str) -> Iterator[Any]:
     """The `ray` module, connected. Raises `SfumatoError` if it is missing or the cluster does not answer."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
-    os.environ.setdefault("RAY_task_oom_retries", str(RETRIES))
-    if address == LOCAL:  # so that Ray listens to this machine alone, as it does elsewhere than on Linux
-        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    for name, value in _environment(address).items():
+        os.environ.setdefault(name, value)
     try:
         ray = import_module("ray")  # not `import`: type checkers run without the extra too
     except ImportError as error:
@@ -200,6 +200,20 @@ def _connected(address: str) -> Iterator[Any]:
                 ray.shutdown()
 
 
+def _environment(address: str) -> dict[str, str]:
+    """What Ray reads when it is imported, unless a person said otherwise."""
+    told = {
+        "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to anybody
+        "RAY_task_oom_retries": str(RETRIES),
+        "RAY_BACKEND_LOG_LEVEL": "fatal",  # else it says once a second that it tries to connect
+    }
+    if address == LOCAL:  # so that Ray listens to this machine alone, as it does elsewhere than on Linux
+        return told | {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    # Ray begins clusters with a token where it finds one, but does not show it on its own.
+    token = "RAY_AUTH_TOKEN" in os.environ or _TOKEN.expanduser().is_file()
+    return told | ({"RAY_AUTH_MODE": "token"} if token else {})
+
+
 def _connect(ray: Any, address: str) -> None:
     quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     alone = {"num_cpus": processors(), "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
@@ -211,7 +225,7 @@ def _connect(ray: Any, address: str) -> None:
         raise SfumatoError(
             f"The Ray cluster at '{address}' cannot be reached ({_short(error)}).",
             advice="Check the address, with `ray status` there whether it runs, and whether it wants a token "
-            "(RAY_AUTH_MODE=token).",
+            "(RAY_AUTH_TOKEN).",
         ) from error
 
 

@@ -37,6 +37,15 @@ def test_a_stop_stays_the_programs_own() -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_a_token_that_is_there_is_shown_to_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "_TOKEN", tmp_path / "token")
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    assert "RAY_AUTH_MODE" not in cluster._environment("auto")
+    (tmp_path / "token").write_text("token")
+    assert cluster._environment("auto")["RAY_AUTH_MODE"] == "token"
+    assert "RAY_AUTH_MODE" not in cluster._environment(LOCAL), "Ray does that itself"
+
+
 class Unlucky:
     """A cluster without machines, whose one worker cannot import anything."""
 
@@ -132,7 +141,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], Path
 @pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:1", "ray://127.0.0.1:1", "auto"])
 def test_a_cluster_that_is_not_there_is_a_sentence(told: tuple[dict[str, str], Path], address: str) -> None:
     assert told[0][address].startswith(f"The Ray cluster at '{address}' cannot be reached (")
-    assert told[0][address].endswith("whether it wants a token (RAY_AUTH_MODE=token).")
+    assert told[0][address].endswith("whether it wants a token (RAY_AUTH_TOKEN).")
 
 
 def test_a_killed_worker_costs_nothing_but_its_task_which_is_done_again(
