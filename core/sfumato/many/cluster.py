@@ -42,7 +42,7 @@ LOST = (
     "The worker on the cluster that had it was lost, twice. All other results are kept. "
     "Try it again; if its machine runs out of memory, with more --threads, so that fewer tasks share one."
 )
-
+GONE = "Ray could not do it ({why}). All other results are kept; try it again when the cluster is well."
 ABSENT = (
     "Sfumato cannot be imported on the machine of the cluster that had it. Install the same version on every "
     "machine of the cluster, for the Python that runs Ray there."
@@ -148,6 +148,8 @@ class _Cluster:
         except Exception as error:
             if "failed to import" in str(error):  # which is all that Ray says of it
                 return Failed(key, ABSENT)
+            if isinstance(error, lost.RayError) and not isinstance(error, lost.RayTaskError):
+                return Failed(key, GONE.format(why=_short(error)))
             told = explain(error, key)
             return Failed(key, str(told), told.details)
 
@@ -205,7 +207,6 @@ def _environment(address: str) -> dict[str, str]:
     told = {
         "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to anybody
         "RAY_task_oom_retries": str(RETRIES),
-        "RAY_BACKEND_LOG_LEVEL": "fatal",  # else it says once a second that it tries to connect
     }
     if address == LOCAL:  # so that Ray listens to this machine alone, as it does elsewhere than on Linux
         return told | {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}

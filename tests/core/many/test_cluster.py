@@ -49,9 +49,13 @@ def test_a_token_that_is_there_is_shown_to_a_cluster(tmp_path: Path, monkeypatch
 class Unlucky:
     """A cluster without machines, whose one worker cannot import anything."""
 
-    exceptions = SimpleNamespace(**dict.fromkeys(
-        ("WorkerCrashedError", "OutOfMemoryError", "NodeDiedError", "ObjectLostError"), KeyError
-    ))  # fmt: skip
+    exceptions = SimpleNamespace(
+        **dict.fromkeys(
+            ("WorkerCrashedError", "OutOfMemoryError", "NodeDiedError", "ObjectLostError"), KeyError
+        ),
+        RayError=LookupError,
+        RayTaskError=IndexError,
+    )
 
     def __init__(self) -> None:
         self.machines = [{"Alive": True, "Resources": {"CPU": 2.0}}]
@@ -109,6 +113,19 @@ def test_a_connection_that_is_lost_is_a_sentence_and_what_came_before_is_given(
     assert came == [Done("a", "a")]
     assert lost.value.kept
     assert "Run the same command again" in lost.value.advice
+
+
+def test_a_node_that_died_is_no_bug_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    def get(reference: str) -> bytes:
+        raise LookupError("The task's local raylet died.")
+
+    ray = Unlucky()
+    monkeypatch.setattr(ray, "get", get)
+    hands = cluster._Cluster(ray, Crew(ray="local", choices={"threads": 1}))
+    (came,) = handed_out({"a": "fine"}, chore, hands)
+    assert isinstance(came, Failed)
+    assert came.sentence.startswith("Ray could not do it (The task's local raylet died). All other")
+    assert not came.details
 
 
 @pytest.mark.parametrize("call", ["wait", "nodes"])
