@@ -21,6 +21,7 @@ from sfumato.benchmark.metrics import Picture
 from sfumato.errors import InputError
 from sfumato.files.atomic import write_atomically
 from sfumato.files.decoding import open_file, open_header, reading
+from sfumato.files.lookup import is_file
 
 MAPPING, TYPES = "mapping_file.json", "edit_types.json"
 PICTURES, TRUTHS = "annotation_images", "truth_images"
@@ -158,11 +159,8 @@ def _picture(root: Path, place: str, name: str, what: str) -> Path:
     if Path(inside).is_absolute() or inside.startswith(".."):
         raise InputError(f"Its {what} {name} lies outside the folder.")
     for path in (root / place / inside, root / inside):
-        try:
-            if path.is_file():
-                return path
-        except OSError as error:  # a name no file system takes, or a folder that may not be looked into
-            raise InputError(f"Its {what} {name[:60]} cannot be looked up: {error.strerror}.") from error
+        if is_file(path, f"Its {what} {name}"):
+            return path
     raise InputError(f"Its {what} {name} is missing.")
 
 

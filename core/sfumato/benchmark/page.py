@@ -7,13 +7,13 @@ from html import escape
 from math import isinf, isnan
 from urllib.parse import quote
 
+from sfumato.benchmark.case_pictures import copies
 from sfumato.benchmark.cases import Case, CaseFolder
 from sfumato.benchmark.header import Header
 from sfumato.benchmark.pairings import IDENTITY, TRUTH
 from sfumato.benchmark.plan import Row
 from sfumato.benchmark.report import Column, shown, troubles
 from sfumato.benchmark.results import Result
-from sfumato.benchmark.session import copies
 from sfumato.benchmark.table import EXACT, Line, Scored
 
 BY_TYPE = (

@@ -18,6 +18,8 @@ from sfumato.events import Cost
 from sfumato.files.atomic import write_atomically
 
 LINES, PICTURES, FAILURES = "results.jsonl", "pictures", "failures.log"
+_LONGEST = 150
+"""Characters of a name: most file systems take 255, of which an ending needs a few."""
 _SCORES = ("scores", "decoded_scores")
 
 
@@ -195,7 +197,7 @@ def place_of(case: str, name: str) -> str:
 
 def _plain(name: str) -> str:
     """A name no file system minds; what had to be changed is told apart by a checksum."""
-    plain = re.sub(r"[^A-Za-z0-9._+-]+", "_", name).strip(".")
+    plain = re.sub(r"[^A-Za-z0-9._+-]+", "_", name).strip(".")[:_LONGEST]
     if plain == name:
         return name
 

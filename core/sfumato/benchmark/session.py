@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from sfumato.benchmark.cases import Case, Pictures, load_pictures, png_pixels
+from sfumato.benchmark.case_pictures import CasePictures, copies
+from sfumato.benchmark.cases import Case, png_pixels
 from sfumato.benchmark.estimate import Estimate
 from sfumato.benchmark.keys import FREE, Keys, Tasks, hashed
 from sfumato.benchmark.metrics import Picture
@@ -18,12 +18,11 @@ from sfumato.benchmark.runner import Made, Make, in_place
 from sfumato.benchmark.scoring import VERSION, Scorer
 from sfumato.benchmark.selection import SLOW
 from sfumato.benchmark.table import seconds_of
-from sfumato.errors import InputError, SfumatoError
+from sfumato.errors import InputError, SfumatoError, StorageError
+from sfumato.failure import explain
 from sfumato.workshop import Workshop
 
 Wanted = tuple[Row, Case]
-_REMEMBERED = 8
-"""Cases whose pictures are kept in memory."""
 _OTHER = (
     "The worker that had it calls other weights by the name of this model, so what it made was not kept. "
     "Install the same on every machine."
@@ -52,7 +51,7 @@ class Session:
         self.keys = Keys(workshop)
         self._done: set[tuple[str, str]] = set()
         self._estimate = Estimate(FREE)
-        self._pictures: dict[str, Pictures] = {}
+        self._pictures = CasePictures(results)
 
     def run(self, make: Make = in_place) -> Generator[Step, None, None]:
         """Make and score what is missing; what failed in earlier runs, or was made smaller, is tried again.
@@ -130,7 +129,7 @@ class Session:
     def _ready(self, row: Row, case: Case) -> Result | None:
         """The result if it needs no computing, scored with what there is now; None if it has to be made."""
         try:
-            pictures = self._shown(case)
+            pictures = self._pictures.of(case)
         except InputError as error:
             return self._failed(row, case, str(error))
         found = self._found(row, case)
@@ -143,9 +142,7 @@ class Session:
             images = self._images(found)
         if images is None:
             return None
-        found = self._scored(found, case, *images)
-        self.results.add(found)
-        return found
+        return self._measured(found, row, case, images)
 
     def _found(self, row: Row, case: Case) -> Result | None:
         """What was made for the case, or for another one that asks for the same, then without figures."""
@@ -194,14 +191,32 @@ class Session:
             notes=came.notes,
             smaller=came.smaller,
         )
-        decoded = None if came.decoded is None else png_pixels(came.decoded)
-        result = self._scored(result, case, png_pixels(came.picture), decoded)
-        self.results.add(result, files)
         self.made += 1
+        decoded = None if came.decoded is None else png_pixels(came.decoded)
+        return self._measured(result, row, case, (png_pixels(came.picture), decoded), files)
+
+    def _measured(
+        self,
+        result: Result,
+        row: Row,
+        case: Case,
+        images: tuple[Picture, Picture | None],
+        files: Mapping[str, bytes] | None = None,
+    ) -> Result:
+        """Score a result and keep it with its files; what cannot be is kept to be scored another time."""
+        try:
+            result = self._scored(result, case, *images)
+        except StorageError:
+            raise
+        except Exception as error:
+            self.results.add(result, files)
+            told = self._told(row, case, explain(error, f"{row.name}, case {case.id}"))
+            return self._failed(row, case, f"It was made and kept, but not measured. {told}")
+        self.results.add(result, files)
         return result
 
     def _scored(self, result: Result, case: Case, finished: Picture, decoded: Picture | None) -> Result:
-        pictures = self._shown(case)
+        pictures = self._pictures.of(case)
         return replace(
             result,
             scores=self.scorer(case, pictures, finished),
@@ -224,17 +239,6 @@ class Session:
     def _scored_by(self, case: Case) -> str:
         return hashed([self.keys.digest(case), self.scorer.names, VERSION])
 
-    def _shown(self, case: Case) -> Pictures:
-        """The pictures of a case, of which the results keep a copy. Raises `InputError` if one is damaged."""
-        if case.id not in self._pictures:
-            self._pictures[case.id] = load_pictures(case)
-            for path, name in zip((case.picture, case.truth), copies(case), strict=True):
-                if path is not None and not _same(path, self.results.folder / name):
-                    self.results.write(name, path.read_bytes())
-            while len(self._pictures) > _REMEMBERED:
-                del self._pictures[next(iter(self._pictures))]
-        return self._pictures[case.id]
-
 
 def _in_turn(rows: Sequence[Row]) -> list[Row]:
     """One row of each inverter, then the next of each.
@@ -247,14 +251,3 @@ def _in_turn(rows: Sequence[Row]) -> list[Row]:
         placed.append((turns[row.pairing.recipe.inverter], row))
         turns[row.pairing.recipe.inverter] += 1
     return [row for _, row in sorted(placed, key=lambda each: each[0])]
-
-
-def copies(case: Case) -> tuple[str, str]:
-    """Where in a folder of results the picture of a case and its true edit are."""
-    names = ("source", case.picture), ("truth", case.truth or case.picture)
-    source, truth = (place_of(case.id, f"{name}{path.suffix.lower()}") for name, path in names)
-    return source, truth
-
-
-def _same(path: Path, copy: Path) -> bool:
-    return copy.exists() and copy.read_bytes() == path.read_bytes()

@@ -17,6 +17,7 @@ from sfumato.cli.pictures import PROJECT, control_of, open_document, refuse_outp
 from sfumato.document.compositor import fingerprint
 from sfumato.errors import InputError, SfumatoError
 from sfumato.files.images import FORMAT_OF, newest_recipe, read_recipe
+from sfumato.files.lookup import is_file
 from sfumato.files.recipe import SavedRecipe
 from sfumato.many.alike import methods_digest
 from sfumato.method import Job, Recipe
@@ -139,6 +140,9 @@ def _case(entry: Entry, given: Mapping[str, Any], where: _Places, workshop: Work
     case = Case(entry, recipe, sources, where.output_of(entry), methods)
     for path in case.inputs[1:]:
         _refuse_missing(path)
+    for path in case.outputs:
+        there = next(folder for folder in path.absolute().parents if folder.is_dir())
+        is_file(there / path.name)  # which need not be there, but must be a name
     masked = sources["mask"] is not None or (
         entry.picture.suffix.lower() == PROJECT and open_document(entry.picture).mask is not None
     )
@@ -149,11 +153,7 @@ def _case(entry: Entry, given: Mapping[str, Any], where: _Places, workshop: Work
 
 
 def _refuse_missing(path: Path) -> None:
-    try:
-        there = path.is_file()
-    except OSError as error:  # a name no file system takes, or a folder that may not be looked into
-        raise InputError(f"{str(path)[:120]} cannot be looked up: {error.strerror}.") from error
-    if not there:
+    if not is_file(path):
         raise InputError(f"There is no file {path}.")
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from sfumato.cli.edits import job_of
 from sfumato.cli.pictures import open_document, write_results
+from sfumato.errors import StorageError
 from sfumato.many.alike import demand
 from sfumato.method import Recipe
 from sfumato.perform import perform
@@ -47,8 +49,10 @@ class Edited:
 def edit_one(task: EditTask, workshop: Workshop) -> Edited:
     """Do a task: the same files as if each had been asked for alone. Raises `SfumatoError`."""
     demand(task.methods, task.recipe, workshop.registry)
-    with tempfile.TemporaryDirectory(prefix="sfumato-edit-") as folder:
-        place = Path(folder)
+    with _told():
+        folder = tempfile.TemporaryDirectory(prefix="sfumato-edit-")
+    with folder:
+        place = Path(folder.name)
         document = open_document(_laid(place / "picture", task.picture))
         controls = [
             f"{name}={_laid(place / str(number), (f'control{Path(file[0]).suffix}', file[1]))}"
@@ -57,15 +61,27 @@ def edit_one(task: EditTask, workshop: Workshop) -> Edited:
         mask = None if task.mask is None else _laid(place / "mask", task.mask)
         job = job_of(task.recipe, document, {"mask": mask, "control": controls})
         outcome = finished(stepped(perform(job, workshop)))
-        (place / "results").mkdir()
-        written = write_results(document, job, outcome, place / "results" / task.output)
+        written = write_results(document, job, outcome, place / task.output)
         return Edited(_files(written), (*document.notes, *outcome.notes), outcome.seconds)
 
 
+@contextmanager
+def _told() -> Iterator[None]:
+    """Around what needs room for temporary files. Raises `StorageError` if there is none."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"Temporary files cannot be written: {error.strerror}.",
+            advice="Make room, or name another folder for them in TMPDIR.",
+        ) from error
+
+
 def _laid(folder: Path, file: File) -> Path:
-    folder.mkdir()
     path = folder / file[0]
-    path.write_bytes(file[1])
+    with _told():
+        folder.mkdir()
+        path.write_bytes(file[1])
     return path
 
 

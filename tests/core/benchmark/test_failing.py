@@ -8,17 +8,20 @@ from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from sfumato.benchmark.folder import read_cases
+from sfumato.benchmark.judge import Reading
 from sfumato.benchmark.plan import Choice
 from sfumato.benchmark.runner import Made, in_place, made_by
+from sfumato.benchmark.scoring import Scorer
 from sfumato.errors import InputError
 from sfumato.many.crew import Crew
 from sfumato.method import Edit, Progress
 from tests.chores import bugged, opened
-from tests.core.benchmark.benches import Bench, Fake, failures, table
+from tests.core.benchmark.benches import Bench, Fake, Reader, failures, table
 
 
 def test_failures_are_told_kept_and_tried_again(bench: Bench) -> None:
@@ -58,6 +61,25 @@ def test_another_method_of_that_name_makes_nothing(bench: Bench) -> None:
     told = failures(list(bench.session().run(elsewhere)))
     assert len(told) == 4
     assert all(each.startswith("The worker that had it lacks the method 'fake'") for each in told)
+
+
+def test_what_cannot_be_measured_is_kept_told_and_measured_another_time(bench: Bench) -> None:
+    class Clumsy(Reader):
+        def read(self, pixels: np.ndarray) -> list[Reading]:
+            found = super().read(pixels)
+            if self.seen == 6:
+                raise ZeroDivisionError("a bug")
+            return found
+
+    first = bench.session(Scorer(reader=Clumsy()))
+    (told,) = failures(steps := list(first.run()))
+    assert len(steps) == 16, "the others go on"
+    assert told.startswith("It was made and kept, but not measured. Something went wrong inside Sfumato")
+    assert "failures.log" in told
+    assert first.made == 8
+    again = bench.session(Scorer(reader=Reader()))
+    assert not failures(list(again.run()))
+    assert again.made == 0
 
 
 def test_what_was_made_smaller_for_want_of_memory_is_shown_and_tried_again(bench: Bench) -> None:

@@ -21,6 +21,7 @@ from sfumato.benchmark.pairings import VAE, Pairing
 from sfumato.benchmark.plan import Row
 from sfumato.benchmark.results import Result, Results
 from sfumato.benchmark.unused import unused
+from sfumato.many.alike import methods_digest
 from sfumato.method import Recipe
 from sfumato.params import Params
 from tests.core.benchmark.benches import Fake
@@ -84,14 +85,14 @@ def test_a_controlnet_goes_by_its_weights(
     assert key_of() not in (a, c)
 
 
-@pytest.mark.parametrize("name", ["engine_digest", "class_digest"])
+@pytest.mark.parametrize("name", ["engine_digest", "methods_of"])
 def test_another_program_is_another_key(
     key_of: Callable[..., str], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     key = key_of()
-    monkeypatch.setattr(keys_module, name, lambda *_: "changed")
+    monkeypatch.setattr(keys_module, name, lambda *_: ["changed"])
     assert key_of() != key
-    if name == "class_digest":
+    if name == "methods_of":
         assert key_of(RECIPE, VAE) == key_of(RECIPE, VAE, Fake()), "no method has a part in that"
 
 
@@ -177,3 +178,13 @@ def test_what_was_made_otherwise_is_told_with_the_reason(
     assert unused([row], keys, results).startswith(told)
     assert bool(unused([row], keys, results)) is bool(told)
     assert unused([replace(row, pairing=replace(row.pairing, name="another"))], keys, results) == ""
+
+
+def test_another_source_of_a_method_is_another_digest(
+    make_workshop: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = make_workshop(Fake()).registry
+    digest = methods_digest(RECIPE, registry)
+    assert digest == methods_digest(RECIPE.model_copy(update={"target": "a dog"}), registry)
+    monkeypatch.setattr("sfumato.many.alike.class_digest", lambda _: "changed")
+    assert digest != methods_digest(RECIPE, registry)

@@ -178,6 +178,8 @@ def test_odd_names_do_not_leave_the_folder(bench: Bench) -> None:
     from sfumato.benchmark.results import place_of
 
     places = [place_of(name, "source.png") for name in ("../../a", "..", "a/b", "a_b", "a b", "ä")]
-    assert len(set(places)) == 6
+    places += [place_of("x" * 300 + end, "source.png") for end in "ab"]
+    assert len(set(places)) == 8
+    assert max(len(part) for place in places for part in place.split("/")) < 200
     root = bench.out / "pictures"
     assert all((bench.out / each).resolve().parent.parent == root.resolve() for each in places)

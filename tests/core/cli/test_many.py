@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -122,6 +123,27 @@ def test_what_was_made_smaller_for_want_of_memory_is_tried_again(
     assert begun == ["a.png", "a.png"]
     assert out() != smaller
     assert some("in/a.png").stdout.splitlines()[-1] == "0 of 1 edited, 1 was already there."
+
+
+def test_no_room_for_temporary_files_is_a_sentence(
+    some: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    result = some("in")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[0] == (
+        "in/a.png: Temporary files cannot be written: No such file or directory. Make room, or name another "
+        "folder for them in TMPDIR."
+    )
+    assert "Traceback" not in result.stderr
+
+
+def test_a_result_by_a_name_that_is_too_long_is_refused_first(some: Run, begun: list[str]) -> None:
+    Path("in", "l.csv").write_text(f"picture,output\na.png,{'x' * 300}.png\nb.jpg,b.png\n")
+    result = some("in/l.csv")
+    assert result.exit_code == 2
+    assert "cannot be looked up: File name too long" in result.stderr
+    assert not begun
 
 
 def test_a_line_goes_before_the_options(some: Run) -> None:

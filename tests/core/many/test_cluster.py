@@ -50,9 +50,10 @@ class Unlucky:
     """A cluster without machines, whose one worker cannot import anything."""
 
     exceptions = SimpleNamespace(
-        **dict.fromkeys(
-            ("WorkerCrashedError", "OutOfMemoryError", "NodeDiedError", "ObjectLostError"), KeyError
-        ),
+        WorkerCrashedError=KeyError,
+        OutOfMemoryError=KeyError,
+        NodeDiedError=KeyError,
+        ObjectLostError=KeyError,
         RayError=LookupError,
         RayTaskError=IndexError,
     )
