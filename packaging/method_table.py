@@ -58,16 +58,21 @@ def whole_table(rows: Iterable[Measured]) -> str:
     )
 
 
+def usual_counts(rows: Iterable[Measured]) -> dict[str, float]:
+    """Over how many cases most rows of each editor are: only these can be compared."""
+    counts: dict[str, list[float]] = {}
+    for row in rows:
+        counts.setdefault(row.editor, []).append(row.count)
+    return {editor: max(multimode(each)) for editor, each in counts.items()}
+
+
 def by_inversion(rows: Table, *columns: Column) -> str:
     """Figures of editors (across) after inversions (down); in bold the first column's best of an editor.
 
     Only rows over as many cases are compared, as many as most of its rows are over; others say theirs.
     """
     whole = {row.pairing: row for row in rows if row.is_whole and row.inverter}
-    counts = {
-        editor: max(multimode(row.count for row in whole.values() if row.editor == editor))
-        for editor in {row.editor for row in whole.values()}
-    }
+    counts = usual_counts(whole.values())
 
     def best(name: Callable[[Measured], str]) -> dict[str, float]:
         """The first column's best under each name, the highest first and equals by name."""
@@ -121,11 +126,15 @@ def _low(row: Measured, column: Column) -> float:
 
 
 def best_of_each(rows: Table) -> Table:
-    """The headline, and of every other editor the pairing that comes nearest to the true edit."""
+    """The headline, and of every other editor the pairing that comes nearest to the true edit.
+
+    Of those that can be compared, as `usual_counts` says.
+    """
     whole = [row for row in rows if row.is_whole]
     shown = [row for row in whole if row.pairing in HEADLINE]
     others = sorted({row.editor for row in whole} - {row.editor for row in shown})
-    same = [[row for row in whole if row.editor == editor] for editor in others]
+    counts = usual_counts(whole)
+    same = [[row for row in whole if row.editor == each and row.count == counts[each]] for each in others]
     return shown + [max(rows, key=lambda row: row.figures["gain"]) for rows in same]
 
 
