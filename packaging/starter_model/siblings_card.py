@@ -101,8 +101,8 @@ ABOUT = {
     ),
     "turbo": About(
         "The starter in four steps",
-        "A few-step student: solver ddim, guidance 1. An edit with it takes about a second on one thread of a "
-        "processor.",
+        "A few-step student: solver ddim, guidance 1. An edit with it takes about a second on one thread of "
+        "a processor.",
         (Goal("points less often right than the starter in 50 steps", fewer, most=5),),
         "Rows: the starter in all its steps, this model in few.",
     ),

@@ -127,6 +127,13 @@ def test_inversions_and_editors_are_crossed():
     assert cells[2:] == [["`ddim`", "**90.0 · 1.00**", "50.0 · 1.00"], ["`direct`", "", "**70.0 · 1.00**"]]
 
 
+def test_the_short_table_compares_what_is_over_as_many_cases():
+    rows = [measured("direct+h_edit", 60, 0.5), measured("ddim+h_edit", 60, 0.5)]
+    few = measured("style+h_edit", 20, 0.5)
+    few.figures["gain"], rows[1].figures["gain"] = 3.0, 2.0
+    assert table.best_of_each([*rows, few]) == [rows[1]]
+
+
 def test_a_page_says_of_all_rows_what_they_were_made_with():
     assert "20 and 50 steps" in table.page([measured("a", 9, 0.5), measured("b", 9, 0.5, steps="20")])
 
