@@ -168,6 +168,15 @@ def test_an_interrupt_ends_the_workers_and_gives_what_was_finished(
     assert not any(Path(f"/proc/{process}").exists() for process in begun(tmp_path))
 
 
+@pytest.fixture
+def hearing() -> Iterator[None]:
+    """Ctrl-C is heard, also where whoever runs the tests had it ignored, as shells do in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, "it is as it was before"
+    signal.signal(signal.SIGINT, before)
+
+
 class Receiver:
     """Is at a result for a while when Ctrl-C is pressed; keeps which it came to an end with."""
 
@@ -184,14 +193,15 @@ class Receiver:
             self.received.append(each.key)
 
 
+@pytest.mark.usefixtures("hearing")
 def test_an_interrupt_lets_whoever_is_at_a_result_come_to_an_end_with_it() -> None:
     receiver = Receiver(spread({"a": "fine", "b": "fine"}, chore, crew()))
     with pytest.raises(KeyboardInterrupt):
         receiver.receive()
     assert receiver.received == ["a"]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.usefixtures("hearing")
 def test_an_interrupt_gives_what_came_while_the_receiver_was_at_another(tmp_path: Path) -> None:
     """The second result waits in its pipe."""
     tasks = {"a": f"mark {tmp_path / 'a'}", "b": f"wait {tmp_path} 1", "c": f"begin {tmp_path}"}
@@ -206,6 +216,7 @@ def test_an_interrupt_gives_what_came_while_the_receiver_was_at_another(tmp_path
     assert sorted(receiver.received) == ["a", "b"]
 
 
+@pytest.mark.usefixtures("hearing")
 def test_a_second_interrupt_waits_for_nobody() -> None:
     receiver = Receiver(spread({"a": "fine", "b": "fine"}, chore, crew()), presses=2)
     with pytest.raises(KeyboardInterrupt):
@@ -213,6 +224,7 @@ def test_a_second_interrupt_waits_for_nobody() -> None:
     assert not receiver.received
 
 
+@pytest.mark.usefixtures("hearing")
 def test_an_interrupt_at_the_last_result_is_not_forgotten() -> None:
     receiver = Receiver(spread({"a": "fine"}, chore, crew()))
     with pytest.raises(KeyboardInterrupt):
