@@ -51,8 +51,8 @@ def chore(what: str, bench: Any) -> str:
             while len(list(Path(folder).iterdir())) < int(count):
                 time.sleep(0.02)
         case ["begin", folder]:
-            (Path(folder) / f"{os.getpid()}").touch()
-            try:
+            try:  # before it says so: who hears of it may end this process at once
+                (Path(folder) / f"{os.getpid()}").touch()
                 time.sleep(60)
             finally:
                 (Path(folder) / "unwound").touch()
