@@ -150,7 +150,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], Path
     folder = tmp_path_factory.mktemp("notes")
     here = os.environ | {"PYTHONPATH": str(ROOT), "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
     words = [sys.executable, "-m", "tests.core.many.on_ray", str(folder)]
-    ran = subprocess.run(words, env=here, cwd=ROOT, capture_output=True, text=True, timeout=100)
+    ran = subprocess.run(words, env=here, cwd=ROOT, capture_output=True, text=True, timeout=400)
     assert ran.returncode == 0, ran.stderr
     lines = [line.partition(" ") for line in ran.stdout.splitlines()]
     return {word: rest for word, _, rest in lines}, folder
