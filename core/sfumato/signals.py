@@ -43,10 +43,10 @@ class Stop:
 
     def hear(self, number: int, frame: FrameType | None = None) -> None:
         """Handle a signal."""
-        if self._listening or self._asked:
+        waits = not (self._listening or self._asked)
+        self._kept, self._asked = number if waits else None, True
+        if not waits:
             self._before[number](number, frame)
-        self._kept = None if self._asked else number
-        self._asked = True
 
     def now(self) -> None:
         """Let through what was kept, which nearly always raises `KeyboardInterrupt`."""
@@ -68,6 +68,8 @@ class Stop:
 @contextmanager
 def held_back() -> Iterator[Stop]:
     """Keep a stop for where it is `heard`, or for the end, so that what is under way elsewhere is finished.
+
+    An error that ends it goes before, and the stop is then forgotten.
 
     Nothing is held back in other threads than the main one, where no signal is ever heard.
     """

@@ -122,7 +122,7 @@ class Results:
 
     def _note(self, result: Result) -> None:
         before = self._kept.get((result.key, result.case))
-        if result.failure and before is not None and before.smaller:
+        if result.failure and before is not None and before.smaller and before.scored:
             return  # to be tried again in any case, and something is better than nothing
         self._kept[result.key, result.case] = result
         if not (result.failure or result.smaller):

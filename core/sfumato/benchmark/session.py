@@ -211,7 +211,8 @@ class Session:
         except Exception as error:
             self.results.add(result, files)
             told = self._told(row, case, explain(error, f"{row.name}, case {case.id}"))
-            return self._failed(row, case, f"It was made and kept, but not measured. {told}")
+            kept = "" if row.name in FREE else "It was made and kept, but not measured. "
+            return self._failed(row, case, kept + told)
         self.results.add(result, files)
         return result
 

@@ -14,6 +14,7 @@ import typer
 from sfumato.errors import InputError, ModelError, SfumatoError
 from sfumato.events import Outcome
 from sfumato.failure import explain
+from sfumato.files.lookup import looking_up
 from sfumato.method import Job, Progress
 from sfumato.pace import Advance, Pace
 from sfumato.pairing import PairingError
@@ -34,7 +35,8 @@ def version_text() -> str:
 def answering() -> Iterator[None]:
     """Turn an error for people into its sentence and exit code; a bug keeps its traceback."""
     try:
-        yield
+        with looking_up():
+            yield
     except SfumatoError as error:
         typer.echo(f"sfumato: {error}", err=True)
         if error.details:

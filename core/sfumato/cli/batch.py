@@ -36,7 +36,8 @@ def edit_many(given: Mapping[str, Any]) -> None:
     except KeyboardInterrupt:
         typer.echo("sfumato: Stopped; what was finished is kept.", err=True)
         batch.tell()
-        typer.echo("Run the same command again for the rest.", err=True)
+        if batch.rest:
+            typer.echo("Run the same command again for the rest.", err=True)
         raise typer.Exit(INTERRUPTED) from None
     except SfumatoError:  # which ends all; what it says comes last
         batch.tell()
@@ -122,13 +123,17 @@ class _Batch:
             typer.echo(f"{case.output.name}: {note}")
         self.edited += 1
 
+    @property
+    def rest(self) -> int:
+        """How many came to no end."""
+        return len(self.cases) - self.edited - self.there - len(self.failures)
+
     def tell(self) -> None:
         """Say what became of all, and of each failure why."""
-        total, parts = len(self.cases), [f"{self.edited} of {len(self.cases)} edited"]
+        parts = [f"{self.edited} of {len(self.cases)} edited"]
         parts += [f"{self.there} {'was' if self.there == 1 else 'were'} already there"] if self.there else []
         parts += [f"{len(self.failures)} failed"] if self.failures else []
-        rest = total - self.edited - self.there - len(self.failures)
-        parts += [f"{rest} not begun or not finished"] if rest else []
+        parts += [f"{self.rest} not begun or not finished"] if self.rest else []
         typer.echo(", ".join(parts) + ".")
         for name, why in self.failures.items():
             typer.echo(f"{self.cases[name].entry.where}: {why}", err=True)

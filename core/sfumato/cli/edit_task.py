@@ -61,7 +61,8 @@ def edit_one(task: EditTask, workshop: Workshop) -> Edited:
         mask = None if task.mask is None else _laid(place / "mask", task.mask)
         job = job_of(task.recipe, document, {"mask": mask, "control": controls})
         outcome = finished(stepped(perform(job, workshop)))
-        written = write_results(document, job, outcome, place / task.output)
+        with _told():
+            written = write_results(document, job, outcome, place / task.output)
         return Edited(_files(written), (*document.notes, *outcome.notes), outcome.seconds)
 
 
@@ -70,9 +71,12 @@ def _told() -> Iterator[None]:
     """Around what needs room for temporary files. Raises `StorageError` if there is none."""
     try:
         yield
-    except OSError as error:
+    except (OSError, StorageError) as error:
+        if isinstance(error, OSError) and error.errno is None:  # not the disk's doing
+            raise
+        why = error.what if isinstance(error, StorageError) else f"{error.strerror}."
         raise StorageError(
-            f"Temporary files cannot be written: {error.strerror}.",
+            f"Temporary files cannot be written: {why}",
             advice="Make room, or name another folder for them in TMPDIR.",
         ) from error
 

@@ -108,8 +108,10 @@ def _changes(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
     names = ("picture", "mask", "weights", "networks", "device", "precision", "threads", "batch")
     changed = [name for name in names if name in then and then[name] != now.get(name)]
     told = [f"Note: the {name} is not the one of the first run." for name in changed]
-    memory = "Note: the first run was short of memory and made less than asked for; this one was not."
-    return [*told, *([memory] if "smaller" in then and "smaller" not in now else [])]
+    if ("smaller" in then) != ("smaller" in now):
+        one, other = ("the first", "this") if "smaller" in then else ("this", "the first")
+        told.append(f"Note: {one} run was short of memory and made less than asked for; {other} one was not.")
+    return told
 
 
 def _of_project(file: Path) -> list[_Replay]:

@@ -20,6 +20,7 @@ from sfumato.document.compositor import flatten
 from sfumato.document.layers import Document, Layer
 from sfumato.errors import InputError, SfumatoError
 from sfumato.files.figures import Panel, figure, write_figure
+from sfumato.many.alike import demand, methods_digest
 from sfumato.many.crew import Crew
 from sfumato.many.spreading import spread
 from sfumato.many.worker import Failed
@@ -124,8 +125,13 @@ _Placed = tuple[Pixels, int, int]
 """What was made, and where in the document: left, top."""
 
 
-def made_of(job: Job, workshop: Workshop) -> tuple[_Placed, str]:
-    """One picture of a strip, in whatever process, and why it is smaller if it is. Raises `SfumatoError`."""
+def made_of(task: tuple[Job, str], workshop: Workshop) -> tuple[_Placed, str]:
+    """One picture of a strip, in whatever process, and why it is smaller if it is. Raises `SfumatoError`.
+
+    The task is a job and the `methods_digest` that whoever does it must have.
+    """
+    job, methods = task
+    demand(methods, job.recipe, workshop.registry)
     outcome = finished(stepped(perform(job, workshop)))
     return (outcome.patches[0], *outcome.box[:2]), outcome.provenance.get("smaller", "")
 
@@ -133,7 +139,8 @@ def made_of(job: Job, workshop: Workshop) -> tuple[_Placed, str]:
 def _all_made(jobs: Mapping[str, Job], crew: Crew, workshop: Workshop) -> dict[str, _Placed]:
     """Raises `SfumatoError` for the first that fails: a strip with a hole in it compares nothing."""
     made = {}
-    with closing(spread(jobs, made_of, crew, here=workshop)) as outcomes, counting(len(jobs)) as count:
+    tasks = {key: (job, methods_digest(job.recipe, workshop.registry)) for key, job in jobs.items()}
+    with closing(spread(tasks, made_of, crew, here=workshop)) as outcomes, counting(len(jobs)) as count:
         for outcome in outcomes:
             if isinstance(outcome, Failed):
                 failure = SfumatoError(f"{outcome.key}: {outcome.sentence}")

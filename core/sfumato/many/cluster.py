@@ -35,6 +35,7 @@ ANSWER = 10.0
 """Seconds a cluster has to answer at all."""
 GRACE = 10.0
 """Seconds a worker has to end the step it is in before it is killed."""
+_TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _TOKEN = Path("~/.ray/auth_token")
 PATIENCE = 60.0
 """Seconds a cluster may be without any worker before the run ends."""
@@ -54,7 +55,8 @@ def on_cluster(
 ) -> Generator[Done[R] | Failed, None, None]:
     """`spread` on a Ray cluster; see there."""
     with _connected(crew.ray) as ray:
-        yield from handed_out(tasks, work, _Cluster(ray, crew))
+        door = crew.ray if "://" in crew.ray else ray.get_runtime_context().gcs_address
+        yield from handed_out(tasks, work, _Cluster(ray, crew, door))
 
 
 def _cut_off(error: Exception) -> SfumatoError:
@@ -82,8 +84,9 @@ def _short(error: Exception) -> str:
 class _Cluster:
     """What is under way on a cluster, and how much of it there is room for."""
 
-    def __init__(self, ray: Any, crew: Crew) -> None:
-        self._ray, self._crew = ray, crew
+    def __init__(self, ray: Any, crew: Crew, door: str = "") -> None:
+        """`door` is the HOST:PORT where the cluster listens; without one it is not knocked at."""
+        self._ray, self._crew, self._door = ray, crew, door
         choices = crew.machine
         self.workshop = crew.opener, choices
         self._cards = 1 if str(choices["device"]).startswith("cuda") else 0
@@ -101,6 +104,7 @@ class _Cluster:
     @_connected_still()
     def _slots(self) -> int:
         """How many tasks run at once."""
+        _knock(self._door)  # Ray asks a head that is gone for a minute, deaf to Ctrl-C, and ends the program
         slots = 0
         for node in self._ray.nodes():
             room = int(node["Resources"].get("CPU", 0)) // self._threads if node["Alive"] else 0
@@ -116,9 +120,15 @@ class _Cluster:
         """One more than run at once, so that no worker waits for the next."""
         return len(self._at) < (self._crew.processes or self._slots() + 1)
 
-    @_connected_still()
     def give(self, parcel: Parcel) -> None:
-        self._at[self._do.remote(parcel)] = parcel.key
+        try:
+            self._at[self._do.remote(parcel)] = parcel.key
+        except Exception as error:  # no connection, no room in its store, and whatever else Ray raises
+            raise SfumatoError(
+                f"The Ray cluster could not take a task ({_short(error)}).",
+                kept="What was finished is kept.",
+                advice="Run the same command again when the cluster is well; only what is missing is done.",
+            ) from error
 
     def wait(self) -> None:
         if self._at:
@@ -207,11 +217,12 @@ def _environment(address: str) -> dict[str, str]:
     told = {
         "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to anybody
         "RAY_task_oom_retries": str(RETRIES),
+        "RAY_ENABLE_AUTO_CONNECT": "0",  # whoever loses a cluster does not want another one started
     }
     if address == LOCAL:  # so that Ray listens to this machine alone, as it does elsewhere than on Linux
         return told | {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
     # Ray begins clusters with a token where it finds one, but does not show it on its own.
-    token = "RAY_AUTH_TOKEN" in os.environ or _TOKEN.expanduser().is_file()
+    token = any(name in os.environ for name in _TOKENS) or _TOKEN.expanduser().is_file()
     return told | ({"RAY_AUTH_MODE": "token"} if token else {})
 
 
@@ -226,7 +237,7 @@ def _connect(ray: Any, address: str) -> None:
         raise SfumatoError(
             f"The Ray cluster at '{address}' cannot be reached ({_short(error)}).",
             advice="Check the address, with `ray status` there whether it runs, and whether it wants a token "
-            "(RAY_AUTH_TOKEN).",
+            "(RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH).",
         ) from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from sfumato.errors import SfumatoError
@@ -80,11 +81,9 @@ def handed_out(
                     hands.wait()
                 ended.extend(hands.news())
             yield from emptied()
-    except KeyboardInterrupt:
-        ended.extend(hands.news())
-        yield from emptied()
-        raise
-    except SfumatoError:  # the workers are gone, and some had finished before
+    except (KeyboardInterrupt, SfumatoError):  # stopped, or workers are gone, and some had finished before
+        with suppress(SfumatoError):
+            ended.extend(hands.news())
         yield from emptied()
         raise
     finally:

@@ -24,6 +24,11 @@ from tests.chores import bugged, opened
 from tests.core.benchmark.benches import Bench, Fake, Reader, failures, table
 
 
+class Broken(Reader):
+    def read(self, pixels: np.ndarray) -> list[Reading]:
+        raise ZeroDivisionError("a bug")
+
+
 def test_failures_are_told_kept_and_tried_again(bench: Bench) -> None:
     bench.names, bench.editors = ("fake", "direct+p2p"), (broken := Fake(),)
     broken.fails = True
@@ -67,7 +72,7 @@ def test_what_cannot_be_measured_is_kept_told_and_measured_another_time(bench: B
     class Clumsy(Reader):
         def read(self, pixels: np.ndarray) -> list[Reading]:
             found = super().read(pixels)
-            if self.seen == 6:
+            if self.seen == 20:
                 raise ZeroDivisionError("a bug")
             return found
 
@@ -80,6 +85,31 @@ def test_what_cannot_be_measured_is_kept_told_and_measured_another_time(bench: B
     again = bench.session(Scorer(reader=Reader()))
     assert not failures(list(again.run()))
     assert again.made == 0
+
+
+def test_what_is_no_edit_was_not_made_either(bench: Bench) -> None:
+    told = failures(list(bench.session(Scorer(reader=Broken())).run()))
+    free = [each for each in told if each.startswith("Something went wrong inside Sfumato")]
+    assert len(free) == 8, "the pictures as they are, and their true edits"
+    assert all(
+        each.startswith("It was made and kept, but not measured. ") for each in told if each not in free
+    )
+
+
+def test_what_was_made_smaller_and_cannot_be_measured_failed(bench: Bench) -> None:
+    class Starved(Fake):
+        tried = 0
+
+        def edit(self, *given: Any) -> Generator[Progress, None, Edit]:
+            self.tried += 1
+            if self.tried % 2:
+                raise MemoryError
+            return (yield from super().edit(*given))
+
+    bench.names, bench.editors, bench.choice = ("fake",), (Starved(),), Choice(count=2)
+    session = bench.session(Scorer(reader=Broken()))
+    failures(list(session.run()))
+    assert (table(session)["fake"].cases, table(session)["fake"].failed) == (0, 2)
 
 
 def test_what_was_made_smaller_for_want_of_memory_is_shown_and_tried_again(bench: Bench) -> None:

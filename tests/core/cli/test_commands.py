@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from sfumato.cli.replay import _changes
 from sfumato.files.images import read_recipe
 from sfumato.files.recipe import save_recipe
 from sfumato.method import Recipe
@@ -145,6 +146,16 @@ def test_replaying_a_recipe_file_compares_hashes(run: Run, edit: Run) -> None:
     save_recipe(changed, Path("r.json"))
     result = run("recipe", "replay", "r.json", "--picture", "in.png")
     assert (result.exit_code, result.stdout) == (1, "r.json: differs\n")
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_replaying_tells_which_run_was_short_of_memory(first: bool) -> None:
+    then, now = ({"smaller": "half"}, {}) if first else ({}, {"smaller": "half"})
+    one, other = ("the first", "this") if first else ("this", "the first")
+    assert _changes(then, now) == [
+        f"Note: {one} run was short of memory and made less than asked for; {other} one was not."
+    ]
+    assert _changes(then, then) == _changes(now, now) == []
 
 
 def test_replaying_a_generated_picture_needs_none(run: Run) -> None:

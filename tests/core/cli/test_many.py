@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from sfumato.cli.lists import entries
 from sfumato.cli.pictures import control_of
 from sfumato.errors import InputError, StorageError
 from sfumato.files.images import read_recipe
+from sfumato.many.worker import Done
 
 Run = Callable[..., Any]
 WORDS = ("--source", "a red apple", "--target", "a green apple", "--steps", 1, "--threads", 1)
@@ -138,6 +139,42 @@ def test_no_room_for_temporary_files_is_a_sentence(
     assert "Traceback" not in result.stderr
 
 
+def test_no_room_for_the_result_in_the_temporary_folder_is_a_sentence(
+    some: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> Any:
+        raise StorageError("a.png could not be written: the disk is full.", advice="Save to another place.")
+
+    monkeypatch.setattr(edit_task, "write_results", full)
+    assert some("in").stderr.startswith(
+        "in/a.png: Temporary files cannot be written: a.png could not be written: the disk is full. Make "
+        "room, or name another folder for them in TMPDIR."
+    )
+
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("edit", "in", "-o", LONG),
+        ("edit", "in/a.png", "-o", f"{LONG}.png"),
+        ("edit", "in", "-o", "out", "--masks", LONG),
+        ("edit", f"{LONG}.png", "in", "-o", "out"),
+        ("bench", "edits", "-o", LONG),
+        ("bench", "edits", LONG, "-o", "out"),
+        ("bench", "edits", "-o", LONG, "--report-only"),
+    ],
+)
+@pytest.mark.usefixtures("some")
+def test_a_name_no_file_system_takes_is_a_sentence(run: Run, words: tuple[str, ...]) -> None:
+    result = run(*words, *(WORDS if words[0] == "edit" else ()))
+    assert result.exit_code == 2
+    assert result.stderr.startswith("sfumato: ")
+    assert "cannot be looked up: File name too long." in result.stderr
+
+
 def test_a_result_by_a_name_that_is_too_long_is_refused_first(some: Run, begun: list[str]) -> None:
     Path("in", "l.csv").write_text(f"picture,output\na.png,{'x' * 300}.png\nb.jpg,b.png\n")
     result = some("in/l.csv")
@@ -215,7 +252,20 @@ def test_a_stop_keeps_what_was_finished(some: Run, monkeypatch: pytest.MonkeyPat
     assert result.exit_code == 130
     assert "what was finished is kept" in result.stderr
     assert "1 of 3 edited, 2 not begun or not finished." in result.stdout
+    assert result.stderr.endswith("Run the same command again for the rest.\n")
     assert out() == {"a.png": b"made"}
+
+
+def test_a_stop_at_the_last_one_leaves_no_rest(some: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(paths: Any, *_: Any) -> Iterator[Any]:
+        yield from (Done(name, edit_task.Edited(((name, b"made"),), (), 0.0)) for name in paths)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sfumato.cli.batch.spread", lambda tasks, *_, **__: stopped(tasks))
+    result = some("in")
+    assert result.exit_code == 130
+    assert result.stdout.splitlines()[-1] == "3 of 3 edited."
+    assert "for the rest" not in result.stderr
 
 
 def test_lines_of_two_lists_of_one_name_fail_each_for_itself(some: Run) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ import pytest
 from PIL import Image
 
 from sfumato.costs import EDITORS, INVERTERS, Line, measured, pairings, within
+from sfumato.errors import SfumatoError
 from sfumato.events import Cost
+from sfumato.method import Job, Recipe
 from sfumato.plugins import load_plugins
 
 Run = Callable[..., Any]
@@ -65,6 +68,13 @@ def test_a_sweep_has_a_picture_per_amount(run: Run) -> None:
     two = size("s.png")
     assert run("sweep", "eta", *words, "--amounts", "0").exit_code == 0
     assert size("s.png")[0] < two[0]
+
+
+def test_a_sweep_is_made_by_nobody_with_other_methods() -> None:
+    job = Job(recipe=Recipe(editor="reprompt", inverter="ddim"), image=None)
+    workshop: Any = SimpleNamespace(registry=load_plugins())
+    with pytest.raises(SfumatoError, match="lacks the method 'reprompt'"):
+        import_module("sfumato.cli.sweep").made_of((job, "other"), workshop)
 
 
 def test_a_sweep_runs_exactly_the_shares_it_names(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,8 +39,12 @@ def test_a_stop_stays_the_programs_own() -> None:
 
 def test_a_token_that_is_there_is_shown_to_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "_TOKEN", tmp_path / "token")
-    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    for name in cluster._TOKENS:
+        monkeypatch.delenv(name, raising=False)
     assert "RAY_AUTH_MODE" not in cluster._environment("auto")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "elsewhere"))
+    assert cluster._environment("auto")["RAY_AUTH_MODE"] == "token"
+    monkeypatch.delenv("RAY_AUTH_TOKEN_PATH")
     (tmp_path / "token").write_text("token")
     assert cluster._environment("auto")["RAY_AUTH_MODE"] == "token"
     assert "RAY_AUTH_MODE" not in cluster._environment(LOCAL), "Ray does that itself"
@@ -141,6 +145,33 @@ def test_a_cluster_that_answers_nothing_any_more_is_a_sentence(
     monkeypatch.setattr(ray, call, gone)
     with pytest.raises(SfumatoError, match=r"connection .* was lost \(RuntimeError\)"):
         list(handed_out({"a": "fine"}, chore, hands))
+
+
+def test_a_head_that_is_gone_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray would ask it for a minute and then end the program."""
+    answers = iter([None])
+
+    def knock(door: str) -> None:
+        assert door == "head:6379"
+        if next(answers, door):
+            raise ConnectionRefusedError(111, "Connection refused")
+
+    monkeypatch.setattr(cluster, "_knock", knock)
+    hands = cluster._Cluster(Unlucky(), Crew(ray="auto", choices={"threads": 1}), "head:6379")
+    with pytest.raises(SfumatoError, match=r"connection .* was lost \(.* Connection refused\)"):
+        list(handed_out({"a": "fine"}, chore, hands))
+
+
+def test_a_cluster_that_takes_no_task_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: object) -> None:
+        raise OSError(28, "No space left on device", "/dev/shm")
+
+    ray = Unlucky()
+    monkeypatch.setattr(ray, "remote", lambda **_: lambda _: SimpleNamespace(remote=full))
+    hands = cluster._Cluster(ray, Crew(ray="local", choices={"threads": 1}))
+    with pytest.raises(SfumatoError, match=r"could not take a task \(.*No space left on device.*\)") as told:
+        list(handed_out({"a": "fine"}, chore, hands))
+    assert told.value.kept
 
 
 @pytest.fixture(scope="module")
