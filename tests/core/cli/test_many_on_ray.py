@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ PROMPTS = ("--source", "a red apple", "--target", "a green apple", "--steps", "2
 @pytest.fixture(autouse=True)
 def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))  # where Ray keeps a token
     Path("in").mkdir()
     for seed in range(4):
         coarse = np.random.default_rng(seed).integers(0, 256, (8, 9, 3), np.uint8)
@@ -52,19 +56,47 @@ def working(run: subprocess.Popen[Any]) -> list[psutil.Process]:
 
 
 def out(folder: str) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
+    return {path.name: path.read_bytes() for path in sorted(Path(folder).glob("*.png"))}
 
 
 @pytest.fixture
-def cluster() -> Iterator[str]:
-    """The address of one of two processors that runs already."""
+def head(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A cluster of two processors that runs already: its address and its first process.
+
+    Its folder is its own, so that "auto" finds this one and nobody else's is touched.
+    """
+    place = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # short: there are sockets in it
+    monkeypatch.setenv("RAY_TMPDIR", place)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     own = "--node-ip-address=127.0.0.1", "--num-cpus=2", "--include-dashboard=false", "--disable-usage-stats"
-    ray = [sys.executable, "-m", "ray.scripts.scripts"]
-    subprocess.run([*ray, "start", "--head", f"--port={port}", *own], check=True, capture_output=True)
-    yield f"127.0.0.1:{port}"
-    subprocess.run([*ray, "stop", "--force"], check=True, capture_output=True)
+    ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={port}", *own]
+    first = subprocess.Popen(ray, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not listens(port):
+        assert first.poll() is None
+        time.sleep(0.2)
+    yield f"127.0.0.1:{port}", first
+    end(first)
+    shutil.rmtree(place, ignore_errors=True)
+
+
+@pytest.fixture
+def cluster(head: tuple[str, subprocess.Popen[bytes]]) -> str:
+    return head[0]
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as knocking:
+        return knocking.connect_ex(("127.0.0.1", port)) == 0
+
+
+def end(first: subprocess.Popen[bytes]) -> None:
+    """Kill it and all that it has begun, as a power cut would."""
+    alive = psutil.Process(first.pid).children(recursive=True) if first.poll() is None else []
+    for each in (*alive, first):
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
+    first.wait()
 
 
 def test_a_killed_worker_loses_nothing_and_the_bits_are_the_same() -> None:
@@ -113,6 +145,23 @@ def test_a_cluster_that_runs_already_is_used_and_left_running(cluster: str) -> N
     run = begin("-o", "here")
     run.communicate()
     assert out("here") == out("there")
+
+
+def test_a_head_that_dies_is_told_and_no_other_is_begun(
+    head: tuple[str, subprocess.Popen[bytes]],
+) -> None:
+    run = begin("-o", "there", "--ray", head[0])
+    while not Path("there").exists() or not out("there"):
+        assert run.poll() is None
+        time.sleep(0.1)
+    end(head[1])
+    said, errors = run.communicate(timeout=60)
+    assert run.returncode == 1
+    assert "The connection to the Ray cluster was lost (" in errors
+    assert "Traceback" not in errors
+    made = len(out("there"))
+    assert said.splitlines()[-1] == f"{made} of 4 edited, {4 - made} not begun or not finished."
+    assert not Path(".ray").exists(), "Ray keeps a token there when it begins a cluster"
 
 
 def test_a_benchmark_there_has_the_figures_and_bits_of_one_here() -> None:
