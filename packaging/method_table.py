@@ -154,7 +154,8 @@ def page(rows: Table) -> str:
         "decodes, as published figures are. `table.csv` has every figure by edit type. Structure "
         "distance and CLIP score are left out: their networks would have to be downloaded.",
         f"## Every pairing measured\n\n{whole_table(whole)}",
-        "To compare with: the picture itself, through the autoencoder and back, the true edit.",
+        "To compare with: the picture itself, through the autoencoder and back, the true edit. Where "
+        "everything changes, as in three cases, nothing can be left untouched.",
         whole_table(base),
         f"## Inversion by editor\n\n{SHOWN[1].heading} · {SHOWN[6].heading}. What has a number of cases "
         "behind it is over more or fewer than the editor's others, and not compared with them.\n\n"

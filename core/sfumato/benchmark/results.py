@@ -21,6 +21,7 @@ LINES, PICTURES, FAILURES = "results.jsonl", "pictures", "failures.log"
 _LONGEST = 150
 """Characters of a name: most file systems take 255, of which an ending needs a few."""
 _SCORES = ("scores", "decoded_scores")
+_PNG_BEGIN, _PNG_END = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB`\x82"
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ class Results:
         return {each.inversion: each for each in self if each.inversion and not each.reused}
 
     def _has_pictures(self, result: Result) -> bool:
-        return all((self.folder / each).is_file() for each in (result.picture, result.decoded) if each)
+        return all(_is_whole(self.folder / each) for each in (result.picture, result.decoded) if each)
 
     def add(self, result: Result, pictures: Mapping[str, bytes] | None = None) -> None:
         """Keep a result, its pictures first, by their paths. Raises `StorageError`."""
@@ -188,6 +189,17 @@ class Results:
             raise StorageError(f"The folder {path.parent} cannot be made: {error.strerror}.") from error
         with write_atomically(path) as file:
             file.write(data)
+
+
+def _is_whole(picture: Path) -> bool:
+    """Whether it is there and, if it is a PNG, begins and ends as one does."""
+    try:
+        with picture.open("rb") as file:
+            begin = file.read(len(_PNG_BEGIN))
+            file.seek(-min(len(_PNG_END), picture.stat().st_size), os.SEEK_END)
+            return picture.suffix != ".png" or (begin == _PNG_BEGIN and file.read() == _PNG_END)
+    except OSError:
+        return False
 
 
 def place_of(case: str, name: str) -> str:

@@ -75,8 +75,8 @@ def edit(
 
             with stoppable():
                 return edit_many(ctx.params)
-        refuse_output(output)
         asked, document = o.recipe_of(ctx.params), open_document(pictures[0])
+        refuse_output(output)  # after the picture: a folder's name that is mistyped is no picture either
         for note in document.notes:
             typer.echo(note, err=True)
         job, workshop = prepared(asked, document, ctx.params)

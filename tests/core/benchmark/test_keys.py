@@ -11,10 +11,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sfumato import sources
 from sfumato.benchmark import keys as keys_module
+from sfumato.benchmark.cases import png
 from sfumato.benchmark.folder import read_cases
 from sfumato.benchmark.keys import Keys
 from sfumato.benchmark.pairings import VAE, Pairing
@@ -173,7 +175,10 @@ def test_what_was_made_otherwise_is_told_with_the_reason(
         depends = dict(keys.depends(row, case)) | (was or {})
         key = "other" if was else keys.of(row, case)
         picture = f"pictures/{case.id}.png"
-        results.add(Result(key, "fake", case.id, picture=picture, depends=depends), {picture: b"png"})
+        results.add(
+            Result(key, "fake", case.id, picture=picture, depends=depends),
+            {picture: png(np.zeros((1, 1, 3), np.uint8))},
+        )
         results.add(Result("much else", "fake", case.id, depends={}))
     assert unused([row], keys, results).startswith(told)
     assert bool(unused([row], keys, results)) is bool(told)

@@ -93,11 +93,24 @@ def test_lines_and_pictures_that_were_cut_short_are_made_again(bench: Bench) -> 
     assert third.made == 1
 
 
+@pytest.mark.parametrize("damage", [lambda data: data[:-5], lambda data: b"x" * 50, lambda data: b""])
+def test_a_picture_that_is_none_any_more_is_made_again(bench: Bench, damage: Any) -> None:
+    list((first := bench.session()).run())
+    path = bench.out / next(each.picture for row in first.rows if row.is_edit for _, each in first.of(row))
+    before = path.read_bytes()
+    path.write_bytes(damage(before))
+    list((again := bench.session()).run())
+    assert again.made == 1
+    assert path.read_bytes() == before
+
+
 def test_a_damaged_picture_is_noticed_when_it_is_to_be_scored(bench: Bench) -> None:
     session = bench.session()
     list(session.run())
     edited = next(result for row in session.rows if row.is_edit for _, result in session.of(row))
-    (bench.out / edited.picture).write_bytes(b"no picture")
+    path = bench.out / edited.picture
+    whole = path.read_bytes()
+    path.write_bytes(whole[:40] + b"x" * (len(whole) - 60) + whole[-20:])
     again = bench.session(Scorer(reader=Reader()))
     list(again.run())
     assert again.made == 1
