@@ -37,7 +37,10 @@ def doubled(number: int, bench: Any) -> tuple[int, int, int, Any]:
 
 
 def chore(what: str, bench: Any) -> str:
-    """Do what `what` says: fail, bug, die, unpicklable, mark FILE, wait FOLDER COUNT, begin FOLDER."""
+    """Do what `what` says: fail, bug, die, unpicklable, mark FILE, wait FOLDER COUNT, begin or stay FOLDER.
+
+    Who stays does not hear SIGTERM.
+    """
     match what.split():
         case ["fail"]:
             raise InputError("It cannot be done.", advice="Ask for less.")
@@ -56,6 +59,10 @@ def chore(what: str, bench: Any) -> str:
                 time.sleep(60)
             finally:
                 (Path(folder) / "unwound").touch()
+        case ["stay", folder]:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            (Path(folder) / f"{os.getpid()}").touch()
+            time.sleep(60)
         case ["unpicklable"]:
             return lambda: None  # type: ignore[return-value]
     return what

@@ -155,11 +155,18 @@ class _Team:
             )
 
     def dismiss(self) -> None:
-        for worker in self._workers:
-            worker.end()
-        for worker in self._workers:
-            worker.bury()
-        self._workers.clear()
+        try:
+            for worker in self._workers:
+                worker.end()
+            for worker in self._workers:
+                worker.bury()
+        except KeyboardInterrupt:  # whoever asks again does not wait for a step to end
+            for worker in self._workers:
+                with suppress(ValueError):  # it is buried
+                    worker.process.kill()
+            raise
+        finally:
+            self._workers.clear()
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from sfumato.errors import InputError, SfumatoError
@@ -252,6 +253,22 @@ def test_closing_ends_the_workers(tmp_path: Path) -> None:
         assert next(results) == Done("quick", "fine")
         wait_for(lambda: begun(tmp_path))
     assert (tmp_path / "unwound").exists()
+
+
+def test_whoever_asks_again_while_workers_end_does_not_wait_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(worker: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sfumato.many.processes._Worker.bury", interrupted)
+    results = spread({"stays": f"stay {tmp_path}", "quick": "fine"}, chore, crew(2))
+    assert next(results) == Done("quick", "fine")
+    wait_for(lambda: begun(tmp_path))
+    with pytest.raises(KeyboardInterrupt):
+        results.close()
+    (worker,) = (psutil.Process(process) for process in begun(tmp_path))
+    worker.wait(10)
 
 
 def test_a_slow_task_holds_up_no_other(tmp_path: Path) -> None:
