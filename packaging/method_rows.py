@@ -24,6 +24,8 @@ from sfumato.benchmark.table import COSTS, EXACT, mean
 ROOT = Path(__file__).resolve().parents[1]
 MEASURED = ROOT / "packaging" / "measured"
 TABLE = MEASURED / "table.csv"
+SETTINGS = MEASURED / "settings.csv"
+"""Of the default pairing, under other settings than it begins with."""
 ALL = "all"
 """The type of a row over all edit types."""
 FINISHED = tuple(name for name in COLUMNS if "clip" not in name and "structure" not in name)
@@ -76,11 +78,12 @@ class Measured:
 Table = list[Measured]
 
 
-def read_table() -> Table:
-    """What was kept so far."""
-    if not TABLE.exists():
+def read_table(path: Path | None = None) -> Table:
+    """What was kept so far, in `TABLE` or elsewhere."""
+    path = path or TABLE
+    if not path.exists():
         return []
-    with TABLE.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         return [
             Measured(
                 row["pairing"],
@@ -92,10 +95,10 @@ def read_table() -> Table:
         ]
 
 
-def write_table(rows: Table) -> None:
-    """Keep it."""
+def write_table(rows: Table, path: Path | None = None) -> None:
+    """Keep it, in `TABLE` or elsewhere."""
     MEASURED.mkdir(exist_ok=True)
-    with TABLE.open("w", newline="", encoding="utf-8") as file:
+    with (path or TABLE).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["pairing", "type", *FIGURES, *MADE])
         for row in rows:
