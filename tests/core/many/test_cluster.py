@@ -190,7 +190,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], Path
 @pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:1", "ray://127.0.0.1:1", "auto"])
 def test_a_cluster_that_is_not_there_is_a_sentence(told: tuple[dict[str, str], Path], address: str) -> None:
     assert told[0][address].startswith(f"The Ray cluster at '{address}' cannot be reached (")
-    assert told[0][address].endswith("whether it wants a token (RAY_AUTH_TOKEN).")
+    assert told[0][address].endswith("whether it wants a token (RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH).")
 
 
 def test_a_killed_worker_costs_nothing_but_its_task_which_is_done_again(
