@@ -9,7 +9,7 @@ python packaging/method_table.py --settings OUT   these are of the default pairi
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from math import inf, isinf, isnan, nan
 from pathlib import Path
@@ -54,10 +54,13 @@ BEGIN, END = "<!-- measured: packaging/method_table.py -->", "<!-- /measured -->
 def whole_table(rows: Iterable[Measured]) -> str:
     """What is shown of rows over all types: those of most cases first, and of these the best."""
     listed = sorted(rows, key=lambda row: (-row.count, -row.figures["attributes_right"]))
-    head = ["pairing", *(column.heading for column in SHOWN)]
-    return markdown_table(
-        head, [[f"`{row.pairing}`", *(c.shown(row.shown) for c in SHOWN)] for row in listed]
-    )
+    return _table("pairing", {f"`{row.pairing}`": row for row in listed}, SHOWN)
+
+
+def _table(what: str, rows: Mapping[str, Measured], columns: Sequence[Column]) -> str:
+    """Rows by what they are shown as, which is under `what`."""
+    body = [[name, *(column.shown(row.shown) for column in columns)] for name, row in rows.items()]
+    return markdown_table([what, *(column.heading for column in columns)], body)
 
 
 def usual_counts(rows: Iterable[Measured]) -> dict[str, float]:
@@ -146,9 +149,7 @@ def settings_table(rows: Table) -> str:
     Other work ran on the machine meanwhile.
     """
     columns = [column for column in SHOWN if column.name != "seconds"]
-    whole = [row for row in rows if row.is_whole]
-    body = [[row.pairing, *(column.shown(row.shown) for column in columns)] for row in whole]
-    return markdown_table(["setting", *(column.heading for column in columns)], body)
+    return _table("setting", {row.pairing: row for row in rows if row.is_whole}, columns)
 
 
 def page(rows: Table, changed: Table) -> str:
@@ -190,11 +191,14 @@ def put(text: str, table: str) -> str:
 
 def main() -> None:
     """Take in the folders named, then write the tables."""
-    if sys.argv[1:2] == ["--settings"]:
-        write_table([row for row in taken(Path(sys.argv[2])) if row.pairing not in BASELINES], SETTINGS)
-        del sys.argv[1:3]
+    match sys.argv[1:]:
+        case ["--settings", of_settings, *outs]:
+            found = taken(Path(of_settings))
+            write_table([row for row in found if row.pairing not in BASELINES], SETTINGS)
+        case outs:
+            pass
     rows = read_table()
-    for out in sys.argv[1:]:
+    for out in outs:
         rows = merged(rows, list(taken(Path(out))))
     write_table(rows)
     rows = read_table()  # what equals what else depends on how many digits are kept

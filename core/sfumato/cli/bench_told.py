@@ -29,8 +29,8 @@ def tell(table: list[Line], session: Session, header: Header, *, markdown: bool)
     if any(line.failed for line in table):
         typer.echo("The same command tries again what failed.")
     if session.results.damaged:
-        lines = "line of {} was" if session.results.damaged == 1 else "lines of {} were"
-        typer.echo(f"{session.results.damaged} damaged {lines.format(LINES)} passed over.")
+        lines, were = ("line", "was") if session.results.damaged == 1 else ("lines", "were")
+        typer.echo(f"{session.results.damaged} damaged {lines} of {LINES} {were} passed over.")
     typer.echo(f"{session.made} edits were made now. The pictures: {session.results.folder / PAGE}")
 
 

@@ -59,12 +59,17 @@ def on_cluster(
         yield from handed_out(tasks, work, _Cluster(ray, crew, door))
 
 
-def _cut_off(error: Exception) -> SfumatoError:
+def _over(what: str, until: str) -> SfumatoError:
+    """What ends a run, and when it is worth another try."""
     return SfumatoError(
-        f"The connection to the Ray cluster was lost ({_short(error)}).",
+        what,
         kept="What was finished is kept.",
-        advice="Run the same command again when the cluster is back; only what is missing is done.",
+        advice=f"Run the same command again when {until}; only what is missing is done.",
     )
+
+
+def _cut_off(error: Exception) -> SfumatoError:
+    return _over(f"The connection to the Ray cluster was lost ({_short(error)}).", "the cluster is back")
 
 
 @contextmanager
@@ -124,11 +129,8 @@ class _Cluster:
         try:
             self._at[self._do.remote(parcel)] = parcel.key
         except Exception as error:  # no connection, no room in its store, and whatever else Ray raises
-            raise SfumatoError(
-                f"The Ray cluster could not take a task ({_short(error)}).",
-                kept="What was finished is kept.",
-                advice="Run the same command again when the cluster is well; only what is missing is done.",
-            ) from error
+            what = f"The Ray cluster could not take a task ({_short(error)})."
+            raise _over(what, "the cluster is well") from error
 
     def wait(self) -> None:
         if self._at:
@@ -169,11 +171,7 @@ class _Cluster:
         if news or self._slots():
             self._seen = now
         elif now - self._seen > PATIENCE:
-            raise SfumatoError(
-                "The Ray cluster has lost all its workers.",
-                kept="What was finished is kept.",
-                advice="Run the same command again when they are back; only what is missing is done.",
-            )
+            raise _over("The Ray cluster has lost all its workers.", "they are back")
 
     def dismiss(self) -> None:
         # At the next line of Python, else with the worker that is at it.

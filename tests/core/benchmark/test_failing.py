@@ -29,6 +29,18 @@ class Broken(Reader):
         raise ZeroDivisionError("a bug")
 
 
+class Hungry(Fake):
+    """Short of memory at the first try of each edit."""
+
+    short, tried = True, 0
+
+    def edit(self, *given: Any) -> Generator[Progress, None, Edit]:
+        self.tried += 1
+        if self.short and self.tried % 2:
+            raise MemoryError
+        return (yield from super().edit(*given))
+
+
 def test_failures_are_told_kept_and_tried_again(bench: Bench) -> None:
     bench.names, bench.editors = ("fake", "direct+p2p"), (broken := Fake(),)
     broken.fails = True
@@ -97,31 +109,13 @@ def test_what_is_no_edit_was_not_made_either(bench: Bench) -> None:
 
 
 def test_what_was_made_smaller_and_cannot_be_measured_failed(bench: Bench) -> None:
-    class Starved(Fake):
-        tried = 0
-
-        def edit(self, *given: Any) -> Generator[Progress, None, Edit]:
-            self.tried += 1
-            if self.tried % 2:
-                raise MemoryError
-            return (yield from super().edit(*given))
-
-    bench.names, bench.editors, bench.choice = ("fake",), (Starved(),), Choice(count=2)
+    bench.names, bench.editors, bench.choice = ("fake",), (Hungry(),), Choice(count=2)
     session = bench.session(Scorer(reader=Broken()))
     failures(list(session.run()))
     assert (table(session)["fake"].cases, table(session)["fake"].failed) == (0, 2)
 
 
 def test_what_was_made_smaller_for_want_of_memory_is_shown_and_tried_again(bench: Bench) -> None:
-    class Hungry(Fake):
-        short, tried = True, 0
-
-        def edit(self, *given: Any) -> Generator[Progress, None, Edit]:
-            self.tried += 1
-            if self.short and self.tried % 2:
-                raise MemoryError
-            return (yield from super().edit(*given))
-
     bench.editors, bench.choice = (hungry := Hungry(),), Choice(count=2)
     first = bench.session()
     assert not failures(list(first.run()))

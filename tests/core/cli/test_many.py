@@ -176,7 +176,7 @@ def test_a_name_no_file_system_takes_is_a_sentence(run: Run, words: tuple[str, .
 
 
 def test_a_result_by_a_name_that_is_too_long_is_refused_first(some: Run, begun: list[str]) -> None:
-    Path("in", "l.csv").write_text(f"picture,output\na.png,{'x' * 300}.png\nb.jpg,b.png\n")
+    Path("in", "l.csv").write_text(f"picture,output\na.png,{LONG}.png\nb.jpg,b.png\n")
     result = some("in/l.csv")
     assert result.exit_code == 2
     assert "cannot be looked up: File name too long" in result.stderr
@@ -257,11 +257,11 @@ def test_a_stop_keeps_what_was_finished(some: Run, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_stop_at_the_last_one_leaves_no_rest(some: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stopped(paths: Any, *_: Any) -> Iterator[Any]:
-        yield from (Done(name, edit_task.Edited(((name, b"made"),), (), 0.0)) for name in paths)
+    def stopped(tasks: Any, *_: Any, **__: Any) -> Iterator[Any]:
+        yield from (Done(name, edit_task.Edited(((name, b"made"),), (), 0.0)) for name in tasks)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sfumato.cli.batch.spread", lambda tasks, *_, **__: stopped(tasks))
+    monkeypatch.setattr("sfumato.cli.batch.spread", stopped)
     result = some("in")
     assert result.exit_code == 130
     assert result.stdout.splitlines()[-1] == "3 of 3 edited."

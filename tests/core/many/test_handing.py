@@ -15,44 +15,41 @@ from sfumato.signals import Stop
 from tests.chores import chore, opened
 
 
-class Pair:
-    """Two workers, of whom the first finishes; then something happens."""
+class Hands:
+    """Workers of whom everything is said beforehand: what each look at them brings, results or an error."""
 
-    workshop = (opened, {})
+    workshop, busy = (opened, {}), True
 
-    def __init__(self, happens: BaseException, later: list[str]) -> None:
-        self._happens, self._later = happens, later
-        self.given: list[str] = []
+    def __init__(self, *looks: list[Any], stopped: bool = False) -> None:
+        self._looks, self._stopped = list(looks), stopped
+        self._given = 0
         self.dismissed = False
-
-    busy = True
 
     @property
     def has_room(self) -> bool:
-        return len(self.given) < 2
+        return self._given < 2
 
     def give(self, parcel: Parcel) -> None:
-        self.given.append(parcel.key)
+        self._given += 1
 
     def wait(self) -> None:
-        if isinstance(self._happens, KeyboardInterrupt):
-            raise self._happens
+        if self._stopped:
+            raise KeyboardInterrupt
 
     def news(self) -> Iterator[Done[Any] | Failed]:
-        """`later` is what comes when it is asked once more."""
-        if isinstance(self._happens, KeyboardInterrupt):
-            yield Done("a", "a")
-            raise SfumatoError("The workers are gone.")
-        if "a" in self.given:
-            self.given.remove("a")
-            raise self._happens
-        yield from (Done(key, key) for key in self._later)
+        for each in self._looks.pop(0):
+            if isinstance(each, SfumatoError):
+                raise each
+            yield each
 
     def dismiss(self) -> None:
         self.dismissed = True
 
 
-def came_before(hands: Pair, end: type[BaseException]) -> list[Any]:
+GONE = SfumatoError("The workers are gone.")
+
+
+def came_before(end: type[BaseException], hands: Hands) -> list[Any]:
     came: list[Any] = []
     with pytest.raises(end):
         came.extend(handed_out({"a": "fine", "b": "fine"}, chore, hands))
@@ -61,13 +58,12 @@ def came_before(hands: Pair, end: type[BaseException]) -> list[Any]:
 
 
 def test_what_another_worker_had_finished_is_given_before_the_error_that_ends_all() -> None:
-    hands = Pair(SfumatoError("A worker could not be started."), later=["b"])
-    assert came_before(hands, SfumatoError) == [Done("b", "b")]
+    assert came_before(SfumatoError, Hands([GONE], [Done("b", "b")])) == [Done("b", "b")]
 
 
 def test_a_stop_stays_one_though_the_workers_are_gone_by_then() -> None:
-    hands = Pair(KeyboardInterrupt(), later=[])
-    assert came_before(hands, KeyboardInterrupt) == [Done("a", "a")]
+    hands = Hands([Done("a", "a"), GONE], stopped=True)
+    assert came_before(KeyboardInterrupt, hands) == [Done("a", "a")]
 
 
 def test_a_handler_that_returns_hears_each_stop_once() -> None:
